@@ -1,0 +1,211 @@
+/**
+ * An ordered list of tiers that answers as one: caches, fastest first, and at most one store, which is the truth.
+ *
+ * Reads go down the list until a tier has the blob, and the blob is copied up. Writes go to the store first. One lookup
+ * or producer per key runs at a time, shared by everyone who asks. What each operation promises under concurrency and
+ * failure is told in `docs/architecture.md`.
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type * as Blob from "./Blob.ts"
+import type { ChainUnavailable, ProducerTimedOut, WriteError } from "./ChainError.ts"
+import type * as Generation from "./Generation.ts"
+import type * as Header from "./Header.ts"
+import type { TierReceipt } from "./internal/caches.ts"
+import type * as Member from "./internal/member.ts"
+import * as Reads from "./internal/reads.ts"
+import * as State from "./internal/state.ts"
+import * as Writes from "./internal/writes.ts"
+import type * as Key from "./Key.ts"
+import type { Policy } from "./Policy.ts"
+import type * as Tier from "./Tier.ts"
+import { TierError, Unsupported } from "./TierError.ts"
+import type { Trail } from "./Trail.ts"
+
+export type { TierReceipt } from "./internal/caches.ts"
+export type { Counters } from "./internal/member.ts"
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+/** A tier and how the chain uses it. */
+export interface Link {
+  readonly tier: Tier.Tier
+  readonly policy?: Policy | undefined
+}
+
+export interface Options {
+  /** Appears in errors, logs and metrics. */
+  readonly name: string
+  /** Fastest first. A cache may forget, may be skipped, may fail: no request fails for it. */
+  readonly caches: ReadonlyArray<Link>
+  /** The truth. Absent: everything the chain has can be made again. */
+  readonly store?: Link | undefined
+  /** Time that a producer may take, whether or not anyone still waits. Default: 60 seconds. */
+  readonly producerTimeout?: Duration.Input | undefined
+  /** Results held for write-back at the same time, in bytes; above, a copy into the caches is dropped. Default: 64 MiB. */
+  readonly maxHeldBytes?: number | undefined
+  /** Floors held at the same time; above, one floor for the whole chain takes their place. Default: 10,000. */
+  readonly maxFloors?: number | undefined
+  /** Headers kept in memory for `head`. Default: 10,000 (about 10 MB). */
+  readonly maxHeaders?: number | undefined
+}
+
+/** What a blob is made from; the chain adds key, generation, time, digest and checksums. */
+export interface Draft {
+  readonly bytes: Uint8Array
+  readonly contentType: string
+  readonly attributes?: Readonly<Record<string, string>> | undefined
+  /** Unix milliseconds. */
+  readonly freshUntil?: number | undefined
+  /** Unix milliseconds. */
+  readonly expiresAt?: number | undefined
+}
+
+export interface Found {
+  readonly _tag: "Found"
+  readonly blob: Blob.Blob
+  /** Past its `freshUntil`. */
+  readonly stale: boolean
+  readonly trail: Trail
+}
+
+export interface FoundHeader {
+  readonly _tag: "Found"
+  readonly header: Header.Header
+  readonly trail: Trail
+}
+
+/** Absence is proven. */
+export interface NotFound {
+  readonly _tag: "NotFound"
+  readonly trail: Trail
+}
+
+export interface PutOptions {
+  /** Write only if this generation, or nothing, is stored now; else `Conflict`. */
+  readonly expected?: Generation.Generation | "absent" | undefined
+}
+
+export interface RemoveOptions {
+  /** Remove only if this generation is stored now; else `Conflict`. */
+  readonly expected?: Generation.Generation | undefined
+}
+
+export interface PutReceipt {
+  readonly header: Header.Header
+  /** What each tier said; the store first. */
+  readonly tiers: ReadonlyArray<TierReceipt>
+}
+
+export interface RemoveReceipt {
+  readonly generation: Generation.Generation
+  /** What each tier said; the store first. */
+  readonly tiers: ReadonlyArray<TierReceipt>
+}
+
+/** One tier of the chain, for operators. */
+export interface TierStatus {
+  readonly tier: string
+  readonly role: "cache" | "store"
+  /** None if the tier could not say. */
+  readonly usage: Tier.Usage | undefined
+  readonly counters: Readonly<Member.Counters>
+}
+
+/**
+ * A resolution chain. `E` is what its producers may fail with.
+ */
+export interface Chain<in out E = never> {
+  readonly name: string
+
+  /**
+   * Behavior:
+   * - answers the first tier's copy that is neither expired nor below a floor, and copies it into the faster tiers
+   *   afterwards.
+   * - answers `NotFound` only if the store has nothing (without a store: if every tier has nothing); fails with
+   *   `ChainUnavailable` if that could not be learned.
+   * - callers of the same key share one lookup; one that is interrupted disturbs no other.
+   */
+  readonly get: (key: Key.Key) => Effect.Effect<Found | NotFound, ChainUnavailable>
+
+  /** As `get`, without the body, and without copying. */
+  readonly head: (key: Key.Key) => Effect.Effect<FoundHeader | NotFound, ChainUnavailable>
+
+  /**
+   * As `get`; what nobody has is made.
+   *
+   * Behavior:
+   * - one producer runs per key; everyone who asks meanwhile gets its blob, or its error.
+   * - the blob is answered before it is written to the store and the caches.
+   * - a stale blob is answered as it is, and made anew in the background.
+   * - a producer goes on when nobody waits any more, for `producerTimeout`.
+   */
+  readonly getOrMake: (
+    key: Key.Key,
+    producer: Effect.Effect<Draft, E>
+  ) => Effect.Effect<Found, E | ChainUnavailable | ProducerTimedOut>
+
+  /**
+   * Behavior:
+   * - writes the store, then the caches; if the store fails, nothing is written anywhere.
+   * - from the moment it succeeds, no reader of this chain gets an older blob.
+   * - the last writer to reach the store wins, whatever the clocks say.
+   * - cannot be interrupted once the store has been asked.
+   */
+  readonly put: (key: Key.Key, draft: Draft, options?: PutOptions) => Effect.Effect<PutReceipt, WriteError>
+
+  /** Removes a blob everywhere. Behavior: as `put`; removing what is not there succeeds. */
+  readonly remove: (key: Key.Key, options?: RemoveOptions) => Effect.Effect<RemoveReceipt, WriteError>
+
+  /** Removes all blobs of a group everywhere. Behavior: as `remove`. */
+  readonly removeGroup: (group: string) => Effect.Effect<RemoveReceipt, WriteError>
+
+  /** Lists the store's entries; without a store, fails with `Unsupported`. */
+  readonly scan: (options?: Tier.ScanOptions) => Stream.Stream<Tier.Entry, TierError>
+
+  readonly status: Effect.Effect<ReadonlyArray<TierStatus>>
+
+  /** Waits until nothing runs: no lookup, producer, write-back, put or removal. */
+  readonly idle: Effect.Effect<void>
+}
+
+// -----------------------------------------------------------------------------
+// Constructor
+// -----------------------------------------------------------------------------
+
+/**
+ * Composes tiers into a chain.
+ *
+ * When the scope closes, what runs is finished first (at most `producerTimeout` and ten seconds), so that no write-back
+ * is lost; what is asked after that fails with `ChainUnavailable`.
+ */
+export const make = <E = never>(options: Options): Effect.Effect<Chain<E>, never, Scope.Scope> =>
+  Effect.map(State.make(options), (state): Chain<E> => {
+    const { detach, ...reads } = Reads.make<E>(state)
+    return {
+      name: options.name,
+      ...reads,
+      ...Writes.make(state, detach),
+      scan: (scanOptions) =>
+        state.store === undefined
+          ? Stream.fail(
+              new TierError({ tier: options.name, operation: "scan", reason: new Unsupported({ capability: "store" }) })
+            )
+          : state.store.tier.scan(scanOptions),
+      status: Effect.forEach(state.members, statusOf),
+      idle: state.activities.idle
+    }
+  })
+
+const statusOf = (member: Member.Member): Effect.Effect<TierStatus> =>
+  Effect.map(Effect.option(member.guard("usage", member.tier.usage)), (usage) => ({
+    tier: member.tier.name,
+    role: member.role,
+    usage: Option.getOrUndefined(usage),
+    counters: { ...member.counters }
+  }))

@@ -1,0 +1,41 @@
+/**
+ * What each tier did for one request, in the order it was asked.
+ *
+ * Feeds `Cache-Status`, `Server-Timing`, logs and metrics.
+ */
+import type { DeclineReason, SkipReason } from "./Tier.ts"
+import type { Reason } from "./TierError.ts"
+
+export type Outcome =
+  | { readonly _tag: "Hit" }
+  | { readonly _tag: "Miss" }
+  /** The tier could not say. */
+  | { readonly _tag: "Skipped"; readonly why: SkipReason }
+  /** The tier had a copy from before a put or remove; it was not used. */
+  | { readonly _tag: "Outdated" }
+  | { readonly _tag: "Expired" }
+  | { readonly _tag: "Failed"; readonly reason: Reason["_tag"] }
+  | { readonly _tag: "Made" }
+  | { readonly _tag: "Declined"; readonly why: DeclineReason }
+
+export interface Step {
+  /** Name of the tier, or `producer`. */
+  readonly tier: string
+  readonly outcome: Outcome
+  /** Time the step took, in milliseconds. */
+  readonly millis: number
+}
+
+export interface Trail {
+  readonly steps: ReadonlyArray<Step>
+  /** Whether this request shared a flight that another began. */
+  readonly joined: boolean
+}
+
+/** The tier, or `producer`, that answered. */
+export const answeredBy = (trail: Trail): string | undefined =>
+  trail.steps.findLast((step) => step.outcome._tag === "Hit" || step.outcome._tag === "Made")?.tier
+
+/** Whether some tier could not say whether it has the blob. */
+export const isInconclusive = (trail: Trail): boolean =>
+  trail.steps.some((step) => step.outcome._tag === "Skipped" || step.outcome._tag === "Failed")

@@ -1,0 +1,87 @@
+/**
+ * A tier whose calls a test can count, hold back and make fail; what gets through is done by the tier within.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type { Tier } from "../../src/Tier.ts"
+import { type Reason, TierError } from "../../src/TierError.ts"
+
+type Call = "get" | "head" | "put" | "remove" | "removeGroup"
+
+export interface Gate {
+  /** Done when a call has reached the gate. */
+  readonly reached: Effect.Effect<void>
+  /** Lets every call through. */
+  readonly open: Effect.Effect<void>
+  /** Done when a call that waited was interrupted. */
+  readonly interrupted: Effect.Effect<void>
+}
+
+export interface Controlled {
+  readonly tier: Tier
+  readonly calls: Readonly<Record<Call, number>>
+  /** Holds calls back before they reach the tier within, until the gate is opened. */
+  readonly before: (call: Call) => Gate
+  /** Holds answers back after the tier within has given them, until the gate is opened. */
+  readonly after: (call: Call) => Gate
+  /** Makes the next `times` calls fail (default: all) until `heal`. */
+  readonly fail: (call: Call, reason: Reason, times?: number) => void
+  readonly heal: (call: Call) => void
+}
+
+export const make = (inner: Tier, overrides: Partial<Tier> = {}): Controlled => {
+  const calls: Record<Call, number> = { get: 0, head: 0, put: 0, remove: 0, removeGroup: 0 }
+  const befores = new Map<Call, Gate & { readonly wait: Effect.Effect<void> }>()
+  const afters = new Map<Call, Gate & { readonly wait: Effect.Effect<void> }>()
+  const failures = new Map<Call, { readonly reason: Reason; left: number }>()
+
+  const through = <A>(call: Call, effect: Effect.Effect<A, TierError>): Effect.Effect<A, TierError> =>
+    Effect.gen(function* () {
+      calls[call] += 1
+      yield* befores.get(call)?.wait ?? Effect.void
+      const failure = failures.get(call)
+      if (failure !== undefined && failure.left-- > 0) {
+        return yield* new TierError({ tier: inner.name, operation: call, reason: failure.reason })
+      }
+      const answer = yield* effect
+      yield* afters.get(call)?.wait ?? Effect.void
+      return answer
+    })
+
+  const gateIn = (gates: Map<Call, Gate & { readonly wait: Effect.Effect<void> }>) => (call: Call) => {
+    const gate = makeGate()
+    gates.set(call, gate)
+    return gate
+  }
+
+  return {
+    calls,
+    before: gateIn(befores),
+    after: gateIn(afters),
+    fail: (call, reason, times = Number.POSITIVE_INFINITY) => failures.set(call, { reason, left: times }),
+    heal: (call) => failures.delete(call),
+    tier: {
+      ...inner,
+      get: (key) => through("get", inner.get(key)),
+      head: (key) => through("head", inner.head(key)),
+      put: (blob, options) => through("put", inner.put(blob, options)),
+      remove: (key, generation) => through("remove", inner.remove(key, generation)),
+      removeGroup: (group, generation) => through("removeGroup", inner.removeGroup(group, generation)),
+      ...overrides
+    }
+  }
+}
+
+const makeGate = () => {
+  const reached = Deferred.makeUnsafe<void>()
+  const opened = Deferred.makeUnsafe<void>()
+  const interrupted = Deferred.makeUnsafe<void>()
+  return {
+    reached: Deferred.await(reached),
+    open: Effect.asVoid(Deferred.succeed(opened, undefined)),
+    interrupted: Deferred.await(interrupted),
+    wait: Effect.andThen(Deferred.succeed(reached, undefined), Deferred.await(opened)).pipe(
+      Effect.onInterrupt(() => Deferred.succeed(interrupted, undefined))
+    )
+  }
+}

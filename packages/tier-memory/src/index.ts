@@ -1,0 +1,1 @@
+export * as MemoryTier from "./MemoryTier.ts"

@@ -1,0 +1,17 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { readFile } from "node:fs/promises"
+import { main } from "../examples/readme.ts"
+
+const text = (path: string) => Effect.promise(() => readFile(new URL(path, import.meta.url), "utf8"))
+
+describe("README", () => {
+  it.effect("shows the example that runs, and what it answers", () =>
+    Effect.gen(function* () {
+      const readme = yield* text("../README.md")
+
+      assert.include(readme, yield* text("../examples/readme.ts"))
+      assert.include(readme, `\`main\` answers \`${yield* main}\`.`)
+    })
+  )
+})
