@@ -14,6 +14,7 @@ export default defineConfig({
     projects: [
       project("core", "packages/core"),
       project("testkit", "packages/testkit"),
+      project("tier-filesystem", "packages/tier-filesystem"),
       project("tier-memory", "packages/tier-memory")
     ]
   }

@@ -1,0 +1,1 @@
+export * as FilesystemTier from "./FilesystemTier.ts"
