@@ -13,6 +13,7 @@ export default defineConfig({
     testTimeout: 60_000,
     projects: [
       project("core", "packages/core"),
+      project("image", "packages/image"),
       project("testkit", "packages/testkit"),
       project("tier-filesystem", "packages/tier-filesystem"),
       project("tier-memory", "packages/tier-memory")

@@ -1,0 +1,6 @@
+export * as CpuSlots from "./CpuSlots.ts"
+export * as Format from "./Format.ts"
+export * as ImageError from "./ImageError.ts"
+export * as Images from "./Images.ts"
+export * as Limits from "./Limits.ts"
+export * as Preset from "./Preset.ts"
