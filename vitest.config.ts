@@ -16,7 +16,8 @@ export default defineConfig({
       project("image", "packages/image"),
       project("testkit", "packages/testkit"),
       project("tier-filesystem", "packages/tier-filesystem"),
-      project("tier-memory", "packages/tier-memory")
+      project("tier-memory", "packages/tier-memory"),
+      project("image-server", "services/image-server")
     ]
   }
 })

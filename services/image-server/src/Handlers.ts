@@ -1,0 +1,267 @@
+/**
+ * What each route does: reads the request, asks the library, words the answer.
+ */
+import type { Found, TierReceipt } from "@terrace/core/Chain"
+import type { Header } from "@terrace/core/Header"
+import * as Trail from "@terrace/core/Trail"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import { randomUUID } from "node:crypto"
+import * as Conditional from "./Conditional.ts"
+import * as ImageAttributes from "./ImageAttributes.ts"
+import { type ImageLibrary, type Ingested, versionOf } from "./ImageLibrary.ts"
+import * as ImageResponse from "./ImageResponse.ts"
+import * as ImageUrl from "./ImageUrl.ts"
+import * as Problem from "./Problem.ts"
+import * as RequestBody from "./RequestBody.ts"
+import type { Handle, Respond } from "./Routes.ts"
+import * as Upload from "./Upload.ts"
+
+export interface Options {
+  /** Seconds for `Cache-Control: max-age`. */
+  readonly maxAge: number
+  /** Largest image that may be uploaded, decoded, in bytes. */
+  readonly maxUploadBytes: number
+  /** Bytes of uploads in flight, all together. */
+  readonly uploadBudget: RequestBody.Budget
+  /** Value of `Cross-Origin-Resource-Policy` on images. */
+  readonly resourcePolicy: "cross-origin" | "same-site" | "same-origin"
+}
+
+export interface Handlers {
+  readonly image: Handle
+  readonly metadata: Handle
+  readonly create: Handle
+  readonly replace: Handle
+  readonly remove: Handle
+  readonly list: Handle
+  readonly tiers: Handle
+  readonly alive: Handle
+  readonly ready: Handle
+}
+
+export const make = (library: ImageLibrary["Service"], options: Options): Handlers => {
+  const policy = { ...ImageResponse.securityHeaders, "cross-origin-resource-policy": options.resourcePolicy }
+  const represent = ImageResponse.responder(policy)
+  const revalidating = `public, max-age=${options.maxAge}`
+  const immutable = "public, max-age=31536000, immutable"
+
+  // --- reading -----------------------------------------------------------------
+
+  const image: Handle = (request) =>
+    Effect.flatMap(Effect.fromResult(ImageUrl.parseImage(request.url)), (asked) =>
+      asked.preset === undefined && asked.version === undefined
+        ? master(request, asked.id, 2)
+        : variantOrVersion(request, asked, 2)
+    )
+
+  /** `attempts`: how often to look again for a body that was replaced before it was opened. */
+  const master = (request: HttpServerRequest, id: string, attempts: number): Respond =>
+    Effect.flatMap(library.master(id), (answer) =>
+      answer._tag === "NotFound"
+        ? Effect.fail(imageNotFound(id))
+        : respond(request, id, answer, revalidating, attempts > 0 ? () => master(request, id, attempts - 1) : undefined)
+    )
+
+  const variantOrVersion = (request: HttpServerRequest, asked: ImageUrl.ImageRequest, attempts: number): Respond =>
+    Effect.gen(function* () {
+      const { id, preset: name, version } = asked
+      const answer = yield* found(asked)
+      if (answer._tag === "NotFound") return yield* imageNotFound(id)
+      const current = versionOf(answer.master)
+      if (version !== undefined && version !== current) {
+        const query = name === undefined ? `v=${current}` : `preset=${name}&v=${current}`
+        return HttpServerResponse.redirect(`/images/${id}?${query}`, {
+          status: 302,
+          headers: { ...policy, "cache-control": "no-store" }
+        })
+      }
+      const again = attempts > 0 ? () => variantOrVersion(request, asked, attempts - 1) : undefined
+      return yield* respond(request, id, answer.found, version === undefined ? revalidating : immutable, again)
+    })
+
+  /** The representation that was asked for, and the header of the master it stems from. */
+  const found = ({ id, preset: name }: ImageUrl.ImageRequest) => {
+    if (name === undefined) {
+      return Effect.map(library.master(id), (answer) =>
+        answer._tag === "NotFound" ? answer : { _tag: "Found" as const, found: answer, master: answer.blob.header }
+      )
+    }
+    const preset = library.presets.get(name)
+    return preset === undefined
+      ? Effect.fail(ImageUrl.unknownPreset(name, library.presets.keys()))
+      : library.variant(id, preset)
+  }
+
+  const respond = (
+    request: HttpServerRequest,
+    id: string,
+    { blob, trail }: Found,
+    cacheControl: string,
+    again: (() => Respond) | undefined
+  ): Respond => {
+    const response = Effect.andThen(logAnswer(id, trail), represent(request, { blob, trail, cacheControl }))
+    return again === undefined || blob.body._tag === "Inline"
+      ? response
+      : Effect.catchIf(response, (error) => error._tag === "TierError" && error.reason._tag === "Gone", again)
+  }
+
+  const metadata: Handle = (request) =>
+    Effect.gen(function* () {
+      const id = yield* Effect.fromResult(ImageUrl.parseId(request.url, "/metadata"))
+      const answer = yield* library.header(id)
+      if (answer._tag === "NotFound") return yield* imageNotFound(id)
+      return json(describe(answer.header), { "cache-control": "no-cache" })
+    })
+
+  // --- writing -----------------------------------------------------------------
+
+  const create: Handle = (request) =>
+    Effect.flatMap(Effect.fromResult(ImageUrl.parseBare(request.url)), () => ingest(request, randomUUID()))
+
+  const replace: Handle = (request) =>
+    Effect.flatMap(Effect.fromResult(ImageUrl.parseId(request.url)), (id) => ingest(request, id))
+
+  const ingest = (request: HttpServerRequest, id: string): Respond =>
+    Effect.gen(function* () {
+      const { attributes, bytes } = yield* upload(request)
+      const ingested = yield* library.ingest(id, bytes, attributes, precondition(request))
+      yield* Effect.annotateLogs(Effect.logInfo("image stored"), { id, bytes: ingested.header.size })
+      return json(
+        { ...describe(ingested.header), tiers: receipt(ingested.tiers) },
+        written(ingested),
+        ingested.created ? 201 : 200
+      )
+    })
+
+  const upload = (request: HttpServerRequest) =>
+    Effect.gen(function* () {
+      const contentType = request.headers["content-type"] ?? ""
+      if (request.headers["content-encoding"] !== undefined) {
+        return yield* Problem.of("unsupported-type", "the body has a Content-Encoding: expected none")
+      }
+      if (contentType.startsWith("multipart/")) {
+        return yield* Problem.of("unsupported-type", "the body is multipart: expected the bytes of one image, or JSON")
+      }
+      const { maxUploadBytes: maxBytes, uploadBudget: budget } = options
+      if (!isJson(contentType)) {
+        return { bytes: yield* RequestBody.read(request, { maxBytes, budget, weight: 1 }), attributes: {} }
+      }
+      const body = yield* RequestBody.read(request, {
+        maxBytes: Upload.maxJsonBytes(maxBytes),
+        budget,
+        weight: jsonWeight
+      })
+      return yield* Effect.fromResult(
+        Upload.fromJson(body, {
+          maxBytes,
+          reserved: ImageAttributes.reserved
+        })
+      )
+    })
+
+  const remove: Handle = (request) =>
+    Effect.gen(function* () {
+      const id = yield* Effect.fromResult(ImageUrl.parseId(request.url))
+      const removed = yield* library.remove(id, precondition(request))
+      yield* Effect.annotateLogs(Effect.logInfo("image removed"), { id })
+      return json({ id, masters: receipt(removed.masters), variants: receipt(removed.variants) }, noStore)
+    })
+
+  // --- operating ---------------------------------------------------------------
+
+  const list: Handle = (request) =>
+    Effect.gen(function* () {
+      const { after, limit, prefix } = yield* Effect.fromResult(ImageUrl.parseList(request.url))
+      return json(yield* library.list(limit, prefix, after), noStore)
+    })
+
+  const tiers: Handle = (request) =>
+    Effect.gen(function* () {
+      yield* Effect.fromResult(ImageUrl.parseBare(request.url))
+      return json({ chains: yield* library.status }, noStore)
+    })
+
+  const alive: Handle = () => Effect.succeed(json({ status: "alive" }, noStore))
+
+  const ready: Handle = () =>
+    Effect.flatMap(library.status, (chains) => {
+      const silent = chains.flatMap((chain) =>
+        chain.tiers.flatMap(({ role, tier, usage }) => (role === "store" && usage === undefined ? [tier] : []))
+      )
+      return silent.length === 0
+        ? Effect.succeed(json({ status: "ready" }, noStore))
+        : Effect.fail(Problem.of("unavailable", `not ready: ${silent.join(", ")}`))
+    })
+
+  return { image, metadata, create, replace, remove, list, tiers, alive, ready }
+}
+
+/** What a byte of a JSON body takes: the text and the decoded image are held beside it. */
+export const jsonWeight = 3
+
+const noStore = { "cache-control": "no-store" }
+
+const json = (body: unknown, headers: Readonly<Record<string, string>>, status = 200) =>
+  HttpServerResponse.jsonUnsafe(body, { status, headers: { ...ImageResponse.securityHeaders, ...headers } })
+
+const imageNotFound = (id: string): Problem.Problem => Problem.of("image-not-found", `there is no image ${id}`)
+
+const isJson = (contentType: string): boolean => /^application\/json\s*(?:;|$)/i.test(contentType)
+
+/** Evaluates `If-Match` and its kin against the stored master, and says what must still hold in the store. */
+const precondition = (request: HttpServerRequest) => (current: Header | undefined) => {
+  const decision = Conditional.evaluateWrite(
+    request.headers,
+    current && { etag: Conditional.etag(current.digest), lastModified: current.createdAt }
+  )
+  if (decision._tag === "Failed") {
+    return Effect.fail(
+      Problem.of(
+        "precondition-failed",
+        current === undefined ? "there is no such image" : "the image is not the expected one"
+      )
+    )
+  }
+  return Effect.succeed(decision.expectation === "current" ? current?.generation : decision.expectation)
+}
+
+const written = ({ header }: Ingested) => ({
+  ...noStore,
+  etag: Conditional.etag(header.digest),
+  location: `/images/${header.key.group}`
+})
+
+/** What clients are told of an image. */
+const describe = (header: Header) => {
+  const version = versionOf(header)
+  const { alpha, frames, height, source, width } = ImageAttributes.decode(header)
+  return {
+    id: header.key.group,
+    url: `/images/${header.key.group}?v=${version}`,
+    version,
+    digest: header.digest,
+    contentType: header.contentType,
+    bytes: header.size,
+    width,
+    height,
+    frames,
+    alpha,
+    source,
+    createdAt: DateTime.formatIso(DateTime.makeUnsafe(header.createdAt)),
+    attributes: ImageAttributes.ofUpload(header)
+  }
+}
+
+const receipt = (tiers: ReadonlyArray<TierReceipt>): Readonly<Record<string, string>> =>
+  Object.fromEntries(tiers.map(({ outcome, tier }) => [tier, outcome]))
+
+/** Tells which tier answered; a memory hit only at debug level, for there are thousands in a second. */
+const logAnswer = (id: string, trail: Trail.Trail): Effect.Effect<void> => {
+  const tier = Trail.answeredBy(trail) ?? "none"
+  const message = tier === "producer" ? "cache miss, made" : "cache hit"
+  const fields = { tier, id }
+  return tier === "memory" ? Effect.logDebug(message, fields) : Effect.annotateLogs(Effect.logInfo(message), fields)
+}

@@ -1,0 +1,252 @@
+/**
+ * The images of one deployment: masters in a chain with a store, variants in a chain that can make them again.
+ *
+ * Knows nothing of HTTP. A master is the blob `<id>/master`; a variant is named after the master's digest and what renders
+ * it, so that a variant of an older master can never be reached.
+ */
+import * as Chain from "@terrace/core/Chain"
+import { ChainUnavailable, Conflict, type ProducerTimedOut, type WriteError } from "@terrace/core/ChainError"
+import type { Generation } from "@terrace/core/Generation"
+import type { Header } from "@terrace/core/Header"
+import * as Body from "@terrace/core/Body"
+import * as Key from "@terrace/core/Key"
+import type { Cursor, Tier } from "@terrace/core/Tier"
+import type { TierError } from "@terrace/core/TierError"
+import type { ImageError } from "@terrace/image/ImageError"
+import { Images } from "@terrace/image/Images"
+import * as Preset from "@terrace/image/Preset"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { hash } from "node:crypto"
+import * as ImageAttributes from "./ImageAttributes.ts"
+
+export interface Options {
+  /** Holds masters and originals; never forgets one. */
+  readonly store: Tier
+  /** In process memory, in front of the store; fastest first. */
+  readonly masterCaches: ReadonlyArray<Tier>
+  /** Hold variants, fastest first. */
+  readonly variantCaches: ReadonlyArray<Tier>
+  /** Keep the bytes of an upload as they came, besides the master. */
+  readonly keepOriginal: boolean
+  /** By name. */
+  readonly presets: ReadonlyMap<string, Preset.Preset>
+}
+
+/** The master was replaced or removed while a variant of it was being made. */
+class MasterChanged extends Schema.TaggedError<MasterChanged>("@terrace/image-server/ImageLibrary/MasterChanged")(
+  "MasterChanged",
+  { id: Schema.String }
+) {}
+
+/** Decides, given the header of the stored master, what the store must still hold when a write arrives. */
+export type Precondition<E> = (current: Header | undefined) => Effect.Effect<Generation | "absent" | undefined, E>
+
+export interface Ingested {
+  readonly header: Header
+  /** Whether there was no such image before. */
+  readonly created: boolean
+  readonly tiers: ReadonlyArray<Chain.TierReceipt>
+}
+
+export interface Removed {
+  readonly masters: ReadonlyArray<Chain.TierReceipt>
+  readonly variants: ReadonlyArray<Chain.TierReceipt>
+}
+
+export interface Page {
+  readonly images: ReadonlyArray<{ readonly id: string; readonly bytes: number }>
+  /** Where to go on; undefined: this was the last page. */
+  readonly next: Cursor | undefined
+}
+
+export type IngestError = ImageError | WriteError | ChainUnavailable
+
+export class ImageLibrary extends Context.Service<
+  ImageLibrary,
+  {
+    /**
+     * Makes the master of an upload and stores it.
+     *
+     * Behavior:
+     * - the precondition is asked before the work begins, and holds when the store takes the master; if another write
+     *   came between, it is asked again.
+     * - with `keepOriginal`, the original is stored after the master, and names it.
+     */
+    readonly ingest: <E>(
+      id: string,
+      bytes: Uint8Array,
+      attributes: Readonly<Record<string, string>>,
+      precondition: Precondition<E>
+    ) => Effect.Effect<Ingested, IngestError | E>
+    readonly master: (id: string) => Effect.Effect<Chain.Found | Chain.NotFound, ChainUnavailable>
+    readonly header: (id: string) => Effect.Effect<Chain.FoundHeader | Chain.NotFound, ChainUnavailable>
+    /** A variant, made if nobody has it; `NotFound` if there is no master. */
+    readonly variant: (
+      id: string,
+      preset: Preset.Preset
+    ) => Effect.Effect<VariantOf | Chain.NotFound, ChainUnavailable | ProducerTimedOut | ImageError | TierError>
+    /** Removes an image and everything derived from it. Behavior: as `ingest` for the precondition. */
+    readonly remove: <E>(
+      id: string,
+      precondition: Precondition<E>
+    ) => Effect.Effect<Removed, WriteError | ChainUnavailable | E>
+    readonly list: (
+      limit: number,
+      prefix: string | undefined,
+      after: Cursor | undefined
+    ) => Effect.Effect<Page, TierError>
+    readonly presets: ReadonlyMap<string, Preset.Preset>
+    readonly status: Effect.Effect<
+      ReadonlyArray<{ readonly chain: string; readonly tiers: ReadonlyArray<Chain.TierStatus> }>
+    >
+  }
+>()("@terrace/image-server/ImageLibrary") {}
+
+export interface VariantOf {
+  readonly _tag: "Found"
+  readonly found: Chain.Found
+  readonly master: Header
+}
+
+type VariantError = ImageError | ChainUnavailable | MasterChanged | TierError
+
+export const make = Effect.fnUntraced(function* (options: Options) {
+  const engine = yield* Images
+  const asLinks = (tiers: ReadonlyArray<Tier>) => tiers.map((tier) => ({ tier }))
+  const masters = yield* Chain.make({
+    name: "masters",
+    caches: asLinks(options.masterCaches),
+    store: { tier: options.store }
+  })
+  const originals = yield* Chain.make({ name: "originals", caches: [], store: { tier: options.store } })
+  const variants = yield* Chain.make<VariantError>({ name: "variants", caches: asLinks(options.variantCaches) })
+
+  /** Asks the precondition, writes, and starts over if another write came between. */
+  const conditionally = <A, E, WE>(
+    id: string,
+    precondition: Precondition<E>,
+    write: (expected: Generation | "absent" | undefined, current: Header | undefined) => Effect.Effect<A, WE | Conflict>
+  ): Effect.Effect<A, WE | Conflict | E | ChainUnavailable> => {
+    const attempt = (left: number): Effect.Effect<A, WE | Conflict | E | ChainUnavailable> =>
+      Effect.gen(function* () {
+        const current = headerOf(yield* masters.head(masterKey(id)))
+        const expected = yield* precondition(current)
+        return yield* Effect.catchIf(
+          write(expected, current),
+          (error) => error instanceof Conflict && left > 0,
+          () => attempt(left - 1)
+        )
+      })
+    return attempt(2)
+  }
+
+  const ingest: ImageLibrary["Service"]["ingest"] = (id, bytes, attributes, precondition) =>
+    Effect.gen(function* () {
+      yield* precondition(headerOf(yield* masters.head(masterKey(id))))
+      const master = yield* engine.normalise(bytes)
+      const draft: Chain.Draft = {
+        bytes: master.bytes,
+        contentType: master.contentType,
+        attributes: { ...attributes, ...ImageAttributes.encode(master, bytes.byteLength) }
+      }
+      const ingested = yield* conditionally(id, precondition, (expected, current) =>
+        Effect.map(masters.put(masterKey(id), draft, { expected }), ({ header, tiers }) => ({
+          header,
+          tiers,
+          created: current === undefined
+        }))
+      )
+      if (options.keepOriginal) {
+        yield* originals.put(originalKey(id), {
+          bytes,
+          contentType: `image/${master.sourceFormat}`,
+          attributes: { master: ingested.header.digest }
+        })
+      }
+      return ingested
+    })
+
+  const variant: ImageLibrary["Service"]["variant"] = (id, preset) => {
+    const attempt = (left: number): ReturnType<ImageLibrary["Service"]["variant"]> =>
+      Effect.flatMap(masters.head(masterKey(id)), (master) => {
+        if (master._tag === "NotFound") return Effect.succeed(master)
+        const { header } = master
+        return variants.getOrMake(variantKey(header, preset), render(header, preset)).pipe(
+          Effect.map((found): VariantOf => ({ _tag: "Found", found, master: header })),
+          Effect.catchTag("MasterChanged", () =>
+            left > 0
+              ? attempt(left - 1)
+              : Effect.fail(new ChainUnavailable({ chain: "variants", key: header.key.text, tiers: [] }))
+          )
+        )
+      })
+    return attempt(2)
+  }
+
+  const render = (header: Header, preset: Preset.Preset): Effect.Effect<Chain.Draft, VariantError> =>
+    Effect.gen(function* () {
+      const master = yield* masters.get(header.key)
+      if (master._tag === "NotFound" || master.blob.header.digest !== header.digest) {
+        return yield* new MasterChanged({ id: header.key.group })
+      }
+      const rendered = yield* engine.render(yield* Body.toBytes(master.blob.body), preset)
+      return { bytes: rendered.bytes, contentType: rendered.contentType }
+    })
+
+  const remove: ImageLibrary["Service"]["remove"] = (id, precondition) =>
+    Effect.gen(function* () {
+      yield* conditionally(id, precondition, (expected) =>
+        typeof expected === "number" ? masters.remove(masterKey(id), { expected }) : Effect.void
+      )
+      // Both chains together, so that no variant is made anew of a master that is about to go.
+      const removedMasters = yield* masters.removeGroup(id)
+      const removedVariants = yield* variants.removeGroup(id)
+      return { masters: removedMasters.tiers, variants: removedVariants.tiers }
+    })
+
+  const list: ImageLibrary["Service"]["list"] = (limit, prefix, after) =>
+    masters.scan({ groupPrefix: prefix, after }).pipe(
+      Stream.filter((entry) => entry.key.name === masterName),
+      Stream.take(limit + 1),
+      Stream.runCollect,
+      Effect.map((entries) => ({
+        images: entries.slice(0, limit).map(({ key, size }) => ({ id: key.group, bytes: size })),
+        next: entries.length > limit ? entries[limit - 1]?.cursor : undefined
+      }))
+    )
+
+  return ImageLibrary.of({
+    ingest,
+    master: (id) => masters.get(masterKey(id)),
+    header: (id) => masters.head(masterKey(id)),
+    variant,
+    remove,
+    list,
+    presets: options.presets,
+    status: Effect.forEach([masters, originals, variants], ({ name, status }) =>
+      Effect.map(status, (tiers) => ({ chain: name, tiers }))
+    )
+  })
+})
+
+const headerOf = (answer: Chain.FoundHeader | Chain.NotFound): Header | undefined =>
+  answer._tag === "Found" ? answer.header : undefined
+
+// -----------------------------------------------------------------------------
+// Keys
+// -----------------------------------------------------------------------------
+
+const masterName = "master"
+const masterKey = (id: string): Key.Key => Key.makeUnsafe(id, masterName)
+const originalKey = (id: string): Key.Key => Key.makeUnsafe(id, "original")
+
+/** First 16 hex digits of the master's digest: the version in `?v=`. */
+export const versionOf = (master: Header): string => master.digest.slice(0, 16)
+
+const variantKey = (master: Header, preset: Preset.Preset): Key.Key => {
+  const recipe = hash("sha256", `${Preset.recipe(preset)} ${Preset.rendererVersion}`, "hex").slice(0, 16)
+  return Key.makeUnsafe(master.key.group, `${versionOf(master)}~${recipe}`)
+}

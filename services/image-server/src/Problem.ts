@@ -1,0 +1,157 @@
+/**
+ * What clients see of errors: RFC 9457 problem details, one stable `type` each.
+ *
+ * The single place where domain errors become statuses. `docs/problems.md` lists the same types; a test compares them.
+ * Causes never leave the server: an internal error carries only the request id, under which the log has the rest.
+ */
+import type { ChainUnavailable, Conflict, Contended, ProducerTimedOut, Refused } from "@terrace/core/ChainError"
+import type { HeaderTooLarge } from "@terrace/core/Header"
+import type { TierError } from "@terrace/core/TierError"
+import type { ImageError } from "@terrace/image/ImageError"
+import * as Schema from "effect/Schema"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import type { InvalidId, InvalidQuery } from "./ImageUrl.ts"
+import type { InvalidUpload, UploadTooLarge } from "./Upload.ts"
+
+interface Kind {
+  readonly status: number
+  readonly title: string
+  /** Seconds after which trying again may help. */
+  readonly retryAfter?: number
+}
+
+/** Every problem type, by the last part of its URI. */
+export const kinds = {
+  "invalid-id": { status: 400, title: "The image id is not valid" },
+  "invalid-parameter": { status: 400, title: "A query parameter is not valid" },
+  "invalid-upload": { status: 400, title: "The upload is not valid" },
+  unauthorized: { status: 401, title: "A token is needed" },
+  forbidden: { status: 403, title: "Not allowed from here" },
+  "not-found": { status: 404, title: "There is no such resource" },
+  "image-not-found": { status: 404, title: "There is no such image" },
+  "method-not-allowed": { status: 405, title: "The resource does not take this method" },
+  "precondition-failed": { status: 412, title: "The stored image is not the expected one" },
+  "too-large": { status: 413, title: "The upload is too large" },
+  "unsupported-type": { status: 415, title: "The type of the upload is not accepted" },
+  "range-not-satisfiable": { status: 416, title: "The range lies behind the end" },
+  undecodable: { status: 422, title: "The image cannot be decoded" },
+  "too-many-pixels": { status: 422, title: "The image has too many pixels" },
+  "too-much-work": { status: 422, title: "The image takes too long to process" },
+  busy: { status: 429, title: "The server is busy", retryAfter: 1 },
+  internal: { status: 500, title: "The server has a fault" },
+  damaged: { status: 500, title: "The stored image is damaged" },
+  unavailable: { status: 503, title: "A backend is not available", retryAfter: 5 },
+  "timed-out": { status: 504, title: "The image was not ready in time", retryAfter: 5 },
+  "no-space": { status: 507, title: "There is no space left for images" }
+} as const satisfies Record<string, Kind>
+
+export type ProblemType = keyof typeof kinds
+
+/** URI of a problem type. */
+export const uri = (type: ProblemType): string => `urn:terrace:problem:${type}`
+
+/** An error that already knows what the client may see. */
+export class Problem extends Schema.TaggedError<Problem>("@terrace/image-server/Problem")("Problem", {
+  type: Schema.Literals(Object.keys(kinds) as ReadonlyArray<ProblemType>),
+  /** One sentence for a person: what is wrong, what is expected. */
+  detail: Schema.String,
+  /** Further response headers, for example `Allow`. */
+  headers: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
+}) {
+  override get message(): string {
+    return `${this.type}: ${this.detail}`
+  }
+}
+
+/** Everything that a route may fail with. */
+export type RouteError =
+  | Problem
+  | InvalidId
+  | InvalidQuery
+  | InvalidUpload
+  | UploadTooLarge
+  | ImageError
+  | ChainUnavailable
+  | ProducerTimedOut
+  | Conflict
+  | Refused
+  | Contended
+  | HeaderTooLarge
+  | TierError
+
+/** What the client sees of an error. */
+export const fromError = (error: RouteError): Problem => {
+  switch (error._tag) {
+    case "Problem":
+      return error
+    case "InvalidId":
+      return of("invalid-id", error.message)
+    case "InvalidQuery":
+      return of("invalid-parameter", error.message)
+    case "InvalidUpload":
+      return of("invalid-upload", error.message)
+    case "UploadTooLarge":
+      return of("too-large", error.message)
+    case "HeaderTooLarge":
+      return of(
+        "invalid-upload",
+        "the attributes are too long: expected title, style and the others to stay under 1,000 characters together"
+      )
+    case "Conflict":
+      return of("precondition-failed", "the stored image is not the one that the request expects")
+    case "Contended":
+      return of("unavailable", "other writers of this image were faster; nothing was stored")
+    case "Refused":
+      return of("no-space", "the store does not take an image of this size")
+    case "ProducerTimedOut":
+      return of("timed-out", "the image was not ready in time")
+    case "ChainUnavailable":
+      return error.tiers.some(({ why }) => why === "Corrupt")
+        ? of("damaged", "the only copy of the image is damaged; it was set aside")
+        : of("unavailable", "whether the image exists cannot be learned now")
+    case "TierError":
+      return error.reason._tag === "NoSpace"
+        ? of("no-space", "the store is full; nothing was changed")
+        : of("unavailable", "the store cannot do this now")
+    case "ImageError":
+      return fromImageError(error)
+  }
+}
+
+const fromImageError = ({ reason }: ImageError): Problem => {
+  switch (reason._tag) {
+    case "UnsupportedType":
+      return of("unsupported-type", reason.message)
+    case "Undecodable":
+      return of("undecodable", reason.message)
+    case "TooManyPixels":
+      return of("too-many-pixels", reason.message)
+    case "InvalidPreset":
+      return of("invalid-parameter", reason.message)
+    case "TimedOut":
+      return of("too-much-work", reason.message)
+    case "Busy":
+      return of("busy", reason.message)
+  }
+}
+
+export const of = (type: ProblemType, detail: string, headers?: Readonly<Record<string, string>>): Problem =>
+  new Problem(headers === undefined ? { type, detail } : { type, detail, headers })
+
+/** The response of a problem: `application/problem+json`, never cached but for a second where nothing was found. */
+export const toResponse = (problem: Problem, requestId: string): HttpServerResponse.HttpServerResponse => {
+  const { retryAfter, status, title }: Kind = kinds[problem.type]
+  return HttpServerResponse.jsonUnsafe(
+    { type: uri(problem.type), status, title, detail: problem.detail, requestId },
+    {
+      status,
+      contentType: "application/problem+json",
+      headers: {
+        "cache-control": problem.type === "image-not-found" ? "public, max-age=1" : "no-store",
+        "x-request-id": requestId,
+        ...(retryAfter === undefined ? {} : { "retry-after": String(retryAfter) }),
+        ...problem.headers
+      }
+    }
+  )
+}

@@ -1,0 +1,108 @@
+/**
+ * The server as layers: storage and image engine below the library, the library below HTTP.
+ */
+import * as FilesystemTier from "@terrace/tier-filesystem/FilesystemTier"
+import * as MemoryTier from "@terrace/tier-memory/MemoryTier"
+import * as Images from "@terrace/image/Images"
+import * as Preset from "@terrace/image/Preset"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as HttpServer from "effect/http/HttpServer"
+import { HttpServerRequest } from "effect/http/HttpServerRequest"
+import * as Layer from "effect/Layer"
+import { createServer } from "node:http"
+import { join } from "node:path"
+import * as Access from "./Access.ts"
+import * as Handlers from "./Handlers.ts"
+import * as ImageLibrary from "./ImageLibrary.ts"
+import * as RequestBody from "./RequestBody.ts"
+import * as Routes from "./Routes.ts"
+import type { ServerConfig } from "./ServerConfig.ts"
+import * as Upload from "./Upload.ts"
+
+/** Bytes of uploads in flight, all together: 256 MiB, or what the largest upload takes as JSON. */
+const uploadBudget = (config: ServerConfig): number =>
+  Math.max(268_435_456, Handlers.jsonWeight * Upload.maxJsonBytes(config.maxUploadBytes))
+
+/** Time that a stop waits for requests to end. */
+const gracefulStop = "20 seconds"
+
+/** Against slow clients, in milliseconds; see `node:http`. */
+const timeouts = {
+  /** The header block of a request. */
+  headersTimeout: 10_000,
+  /** A whole request, body included. */
+  requestTimeout: 120_000,
+  /** A connection between two requests. */
+  keepAliveTimeout: 10_000,
+  connectionsCheckingInterval: 5_000
+}
+
+/** A connection on which nothing moves while a response is sent, in milliseconds. */
+const stalledTimeout = 30_000
+
+/** Opens the storage of a deployment and composes the library. */
+const library = (config: ServerConfig) =>
+  Layer.effect(
+    ImageLibrary.ImageLibrary,
+    Effect.gen(function* () {
+      const sweepEvery = config.sweepEvery ?? Duration.infinity
+      const store = yield* FilesystemTier.make({
+        root: join(config.dataDir, "masters"),
+        role: "store",
+        maxBytes: config.storeMaxBytes,
+        sweepEvery
+      })
+      const disk = yield* FilesystemTier.make({
+        root: join(config.dataDir, "variants"),
+        role: "cache",
+        maxBytes: config.diskMaxBytes,
+        maxAge: config.diskMaxAge,
+        sweepEvery
+      })
+      // One budget for both chains: their names never meet.
+      const memory = yield* MemoryTier.make({ maxBytes: config.memoryMaxBytes })
+      return yield* ImageLibrary.make({
+        store,
+        masterCaches: [memory],
+        variantCaches: [memory, disk],
+        keepOriginal: config.keepOriginal,
+        presets: new Map([["thumb", Preset.thumb]])
+      })
+    })
+  ).pipe(Layer.provide(Images.layer({ masterQuality: config.quality, masterEffort: config.effort })))
+
+/** Serves HTTP until its scope closes: then it accepts no more, finishes what it has, and closes the storage. */
+export const layer = (config: ServerConfig) =>
+  Layer.unwrap(
+    Effect.map(ImageLibrary.ImageLibrary, (images) => {
+      const handlers = Handlers.make(images, {
+        maxAge: config.maxAge,
+        maxUploadBytes: config.maxUploadBytes,
+        uploadBudget: new RequestBody.Budget(uploadBudget(config)),
+        resourcePolicy: "cross-origin"
+      })
+      const respond = Routes.make(handlers, Access.make(config.token))
+      return HttpServer.serve(Effect.flatMap(HttpServerRequest, respond))
+    })
+  ).pipe(
+    Layer.tap(() => announce(config)),
+    Layer.provide(library(config)),
+    Layer.provide(
+      NodeHttpServer.layerServer(() => createServer(timeouts).setTimeout(stalledTimeout), {
+        host: config.host,
+        port: config.port,
+        gracefulShutdownTimeout: gracefulStop
+      })
+    )
+  )
+
+const announce = (config: ServerConfig) =>
+  HttpServer.addressFormattedWith((address) =>
+    Effect.annotateLogs(Effect.logInfo("listening"), {
+      address,
+      dataDir: config.dataDir,
+      access: config.token === undefined ? "no token: this machine only" : "token"
+    })
+  )

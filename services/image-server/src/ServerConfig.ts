@@ -1,0 +1,251 @@
+/**
+ * Settings of the server, read from environment variables when it starts.
+ *
+ * `settings` is the one table of them: default, meaning, expected form and example stand beside the function that reads the
+ * value, and the README is compared with it. A value that cannot be read stops the start; all such values are reported
+ * at once, one line each. A variable that is empty or blank counts as not set.
+ */
+import * as Config from "effect/Config"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Access from "./Access.ts"
+import * as Form from "./internal/settingForm.ts"
+
+export interface ServerConfig {
+  /** Address or name to listen on. */
+  readonly host: string
+  /** Port to listen on; 0: any free one. */
+  readonly port: number
+  /** Directory of the images, absolute or relative to the working directory. */
+  readonly dataDir: string
+  /** Bearer token; undefined: none, and `host` is a loopback address. */
+  readonly token: Redacted.Redacted | undefined
+  /** Budget of the memory tiers, in bytes. */
+  readonly memoryMaxBytes: number
+  /** Budget of the store of masters, in bytes; undefined: the disk. */
+  readonly storeMaxBytes: number | undefined
+  /** Budget of the disk cache of variants, in bytes. */
+  readonly diskMaxBytes: number
+  /** Age from which the disk cache drops a variant; undefined: none. */
+  readonly diskMaxAge: Duration.Duration | undefined
+  /** Time between two sweeps of the data directory; undefined: no sweeps. */
+  readonly sweepEvery: Duration.Duration | undefined
+  /** Whether the bytes of an upload are kept beside its master. */
+  readonly keepOriginal: boolean
+  /** WebP quality of masters, 1 to 100. */
+  readonly quality: number
+  /** WebP effort of masters, 0 (fast) to 6 (small). */
+  readonly effort: number
+  /** `Cache-Control: max-age` of images, in seconds. */
+  readonly maxAge: number
+  /** Largest upload after decoding, in bytes. */
+  readonly maxUploadBytes: number
+}
+
+/** The settings are not usable; the message has one line for each that is wrong. */
+export class InvalidConfig extends Schema.TaggedError<InvalidConfig>(
+  "@terrace/image-server/ServerConfig/InvalidConfig"
+)("InvalidConfig", { problems: Schema.Array(Schema.String) }) {
+  override get message(): string {
+    return this.problems.join("\n")
+  }
+}
+
+/** One setting, as data for documentation. */
+export interface Setting {
+  /** Name of the environment variable. */
+  readonly name: string
+  /** Value that is used if it is not set, as one would write it; undefined: none. */
+  readonly default: string | undefined
+  readonly meaning: string
+  /** What a value looks like. */
+  readonly expected: string
+  readonly example: string
+}
+
+// -----------------------------------------------------------------------------
+// The table
+// -----------------------------------------------------------------------------
+
+interface Definition<A> extends Setting {
+  readonly form: Form.Form<A>
+}
+
+const define = <A>(
+  name: string,
+  form: Form.Form<A>,
+  documentation: { readonly default?: string; readonly meaning: string; readonly example: string }
+): Definition<A> => ({
+  name,
+  default: documentation.default,
+  meaning: documentation.meaning,
+  expected: form.expected,
+  example: documentation.example,
+  form
+})
+
+const definitions = {
+  host: define("TERRACE_HOST", Form.address, {
+    default: "127.0.0.1",
+    meaning: "Address to listen on. Without TERRACE_TOKEN it must be a loopback address.",
+    example: "0.0.0.0"
+  }),
+  port: define("TERRACE_PORT", Form.wholeNumber(0, 65_535), {
+    default: "8080",
+    meaning: "Port to listen on; 0 takes any free one.",
+    example: "8080"
+  }),
+  dataDir: define("TERRACE_DATA_DIR", Form.path, {
+    default: "./data",
+    meaning:
+      "Directory of the images, kept between starts and created if missing; a relative path begins at the working directory.",
+    example: "/var/lib/terrace"
+  }),
+  token: define("TERRACE_TOKEN", Form.secret, {
+    meaning: "Secret that writes and operations need, sent as Authorization: Bearer; without one, loopback only.",
+    example: "3f9c2a7e51d84b06"
+  }),
+  memoryMaxBytes: define("TERRACE_MEMORY_MAX_BYTES", Form.byteSize(), {
+    default: "256MiB",
+    meaning: "Budget of images kept in memory.",
+    example: "512MB"
+  }),
+  storeMaxBytes: define("TERRACE_STORE_MAX_BYTES", Form.byteSize(), {
+    meaning: "Budget of the stored masters; when it is used up, uploads are refused. Without it the disk is the limit.",
+    example: "20GiB"
+  }),
+  diskMaxBytes: define("TERRACE_DISK_MAX_BYTES", Form.byteSize(), {
+    default: "1GiB",
+    meaning: "Budget of the disk cache of variants; when it is used up, the coldest are dropped.",
+    example: "5GiB"
+  }),
+  diskMaxAge: define("TERRACE_DISK_MAX_AGE", Form.duration, {
+    default: "30 days",
+    meaning: "Age from which the disk cache drops variants; 0 keeps them whatever their age.",
+    example: "7 days"
+  }),
+  sweepEvery: define("TERRACE_SWEEP_EVERY", Form.duration, {
+    default: "6 hours",
+    meaning: "Time between two sweeps, which drop what has expired and clear remains of broken writes; 0 never sweeps.",
+    example: "1 hour"
+  }),
+  keepOriginal: define("TERRACE_KEEP_ORIGINAL", Form.onOff, {
+    default: "off",
+    meaning: "Whether the uploaded bytes are kept beside the WebP master.",
+    example: "on"
+  }),
+  quality: define("TERRACE_QUALITY", Form.wholeNumber(1, 100), {
+    default: "85",
+    meaning: "WebP quality of masters.",
+    example: "90"
+  }),
+  effort: define("TERRACE_EFFORT", Form.wholeNumber(0, 6), {
+    default: "4",
+    meaning: "WebP effort of masters: 0 is fast, 6 gives the smallest files.",
+    example: "6"
+  }),
+  maxAge: define("TERRACE_MAX_AGE", Form.seconds(31_536_000), {
+    default: "3600",
+    meaning: "Seconds that browsers and proxies may keep an image without asking (Cache-Control: max-age).",
+    example: "86400"
+  }),
+  maxUploadBytes: define("TERRACE_MAX_UPLOAD_BYTES", Form.byteSize(268_435_456), {
+    default: "50MiB",
+    meaning: "Largest upload, decoded; a larger one is refused before it is read.",
+    example: "20MB"
+  })
+}
+
+/** Every setting, in the order of the documentation. */
+export const settings: ReadonlyArray<Setting> = Object.values(definitions)
+
+/** Names of this shape that are no setting: probably mistyped. */
+export const unknownNames = (names: Iterable<string>): ReadonlyArray<string> =>
+  Array.from(names).filter((name) => name.startsWith("TERRACE_") && !settings.some((setting) => setting.name === name))
+
+// -----------------------------------------------------------------------------
+// Reading
+// -----------------------------------------------------------------------------
+
+type Read<A> = Config.Config<Result.Result<A, string>>
+
+/** The value of a setting that may be left out. */
+const optional = <A>(definition: Definition<A>): Read<A | undefined> =>
+  Config.map(Config.option(Config.String(definition.name)), (given) => {
+    const text = Option.getOrElse(given, () => "").trim() || (definition.default ?? "")
+    if (text === "") return Result.succeed(undefined)
+    return Result.fromOption(definition.form.read(text), () => problemOf(definition, text))
+  })
+
+/** The value of a setting that has a default. */
+const required = <A>(definition: Definition<A>): Read<A> =>
+  Config.map(optional(definition), (read) =>
+    Result.flatMap(read, (value) =>
+      value === undefined ? Result.fail(problemOf(definition, "")) : Result.succeed(value)
+    )
+  )
+
+/** The value of a duration that `0` switches off. */
+const unlessOff = (definition: Definition<Duration.Duration | "off">): Read<Duration.Duration | undefined> =>
+  Config.map(
+    required(definition),
+    Result.map((value) => (value === "off" ? undefined : value))
+  )
+
+const problemOf = (definition: Definition<unknown>, text: string): string => {
+  const found =
+    definition.form.isSecret === true ? "cannot be used as it is" : `is ${JSON.stringify(text.slice(0, 100))}`
+  return `${definition.name} ${found}: expected ${definition.expected}, for example ${definition.example}`
+}
+
+/** The settings, or what is wrong with each. */
+export const config: Config.Config<Result.Result<ServerConfig, InvalidConfig>> = Config.map(
+  Config.all({
+    host: required(definitions.host),
+    port: required(definitions.port),
+    dataDir: required(definitions.dataDir),
+    token: optional(definitions.token),
+    memoryMaxBytes: required(definitions.memoryMaxBytes),
+    storeMaxBytes: optional(definitions.storeMaxBytes),
+    diskMaxBytes: required(definitions.diskMaxBytes),
+    diskMaxAge: unlessOff(definitions.diskMaxAge),
+    sweepEvery: unlessOff(definitions.sweepEvery),
+    keepOriginal: required(definitions.keepOriginal),
+    quality: required(definitions.quality),
+    effort: required(definitions.effort),
+    maxAge: required(definitions.maxAge),
+    maxUploadBytes: required(definitions.maxUploadBytes)
+  } satisfies { readonly [K in keyof ServerConfig]: Read<ServerConfig[K]> }),
+  (reads) => {
+    const problems = Object.values<Result.Result<unknown, string>>(reads).flatMap((read) =>
+      Result.isFailure(read) ? [read.failure] : []
+    )
+    const exposed = exposure(reads.host, reads.token)
+    if (exposed !== undefined) problems.push(exposed)
+    const values = Result.all(reads)
+    return problems.length > 0 || Result.isFailure(values)
+      ? Result.fail(new InvalidConfig({ problems }))
+      : Result.succeed(values.success)
+  }
+)
+
+/** A server that other machines reach needs a token. */
+const exposure = (
+  host: Result.Result<string, string>,
+  token: Result.Result<Redacted.Redacted | undefined, string>
+): string | undefined =>
+  Result.isSuccess(host) && Result.isSuccess(token) && token.success === undefined
+    ? Access.isLoopbackAddress(host.success)
+      ? undefined
+      : `TERRACE_TOKEN is not set, but TERRACE_HOST is ${JSON.stringify(host.success)}: expected a token when other machines can reach the server, for example the output of "openssl rand -hex 32", or a loopback address, for example TERRACE_HOST=127.0.0.1`
+    : undefined
+
+/** Reads the settings from the current `ConfigProvider`. */
+export const load: Effect.Effect<ServerConfig, InvalidConfig> = config.pipe(
+  Effect.mapError((error) => new InvalidConfig({ problems: [error.message] })),
+  Effect.flatMap(Effect.fromResult)
+)

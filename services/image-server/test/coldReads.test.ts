@@ -1,0 +1,107 @@
+import { NodeFileSystem } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import * as Images from "@terrace/image/Images"
+import * as Preset from "@terrace/image/Preset"
+import * as FilesystemTier from "@terrace/tier-filesystem/FilesystemTier"
+import * as MemoryTier from "@terrace/tier-memory/MemoryTier"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import { join } from "node:path"
+import * as ImageLibrary from "../src/ImageLibrary.ts"
+import { png } from "./support/images.ts"
+import { temporaryDirectory } from "./support/TestServer.ts"
+
+/** Counts what is opened for reading at the file-system layer. */
+const counting = Effect.map(FileSystem.FileSystem, (files) => {
+  const opened: Array<string> = []
+  const counted: FileSystem.FileSystem = {
+    ...files,
+    open: (path, options) => {
+      if (path.endsWith("~master")) opened.push(path)
+      return files.open(path, options)
+    }
+  }
+  return { counted, opened }
+})
+
+const library = (root: string) =>
+  Effect.gen(function* () {
+    const memory = yield* MemoryTier.make({ maxBytes: 10_000_000 })
+    const store = yield* FilesystemTier.make({ root: join(root, "masters"), role: "store" })
+    const disk = yield* FilesystemTier.make({ root: join(root, "variants"), role: "cache" })
+    return yield* ImageLibrary.make({
+      store,
+      masterCaches: [memory],
+      variantCaches: [memory, disk],
+      keepOriginal: false,
+      presets: new Map([["thumb", Preset.thumb]])
+    })
+  })
+
+const unconditional = () => Effect.undefined
+
+describe("an image that is only on disk", () => {
+  it.live("is read once for a thousand readers at the same time", () =>
+    Effect.gen(function* () {
+      const root = yield* temporaryDirectory
+      const image = yield* Effect.promise(() => png(300, 300))
+      yield* Effect.scoped(Effect.flatMap(library(root), (images) => images.ingest("hero", image, {}, unconditional)))
+      const { counted, opened } = yield* counting
+      const images = yield* Effect.provideService(library(root), FileSystem.FileSystem, counted)
+
+      const answers = yield* Effect.all(
+        Array.from({ length: 1_000 }, () => images.master("hero")),
+        { concurrency: "unbounded" }
+      )
+
+      assert.strictEqual(opened.length, 1)
+      assert.isTrue(answers.every((answer) => answer._tag === "Found"))
+    }).pipe(Effect.provide([NodeFileSystem.layer, Images.layer()]))
+  )
+
+  it.live("is decoded once for a thousand readers of a variant, and its header is read without its body", () =>
+    Effect.gen(function* () {
+      const root = yield* temporaryDirectory
+      const image = yield* Effect.promise(() => png(300, 300))
+      const images = yield* library(root)
+      yield* images.ingest("hero", image, {}, unconditional)
+
+      const answers = yield* Effect.all(
+        Array.from({ length: 1_000 }, () => images.variant("hero", Preset.thumb)),
+        { concurrency: "unbounded" }
+      )
+
+      assert.isTrue(answers.every((answer) => answer._tag === "Found"))
+      const made = answers.filter((answer) => answer._tag === "Found" && !answer.found.trail.joined)
+      assert.strictEqual(made.length, 1)
+    }).pipe(Effect.provide([NodeFileSystem.layer, Images.layer()]))
+  )
+
+  it.live("keeps the original beside the master if it is asked to, and removes both", () =>
+    Effect.gen(function* () {
+      const root = yield* temporaryDirectory
+      const memory = yield* MemoryTier.make({ maxBytes: 10_000_000 })
+      const store = yield* FilesystemTier.make({ root, role: "store" })
+      const images = yield* ImageLibrary.make({
+        store,
+        masterCaches: [memory],
+        variantCaches: [memory],
+        keepOriginal: true,
+        presets: new Map()
+      })
+      const image = yield* Effect.promise(() => png(40, 40))
+      const { header } = yield* images.ingest("hero", image, {}, unconditional)
+
+      const original = yield* store.get({ group: "hero", name: "original", text: "hero/original" })
+
+      assert.isTrue(original._tag === "Hit" && original.blob.body._tag === "Inline")
+      if (original._tag === "Hit" && original.blob.body._tag === "Inline") {
+        assert.deepStrictEqual(Buffer.from(original.blob.body.bytes), image)
+        assert.deepStrictEqual(original.blob.header.attributes, { master: header.digest })
+      }
+      assert.strictEqual((yield* memory.usage).entries, 1)
+      yield* images.remove("hero", unconditional)
+      assert.strictEqual((yield* store.usage).entries, 0)
+    }).pipe(Effect.provide([NodeFileSystem.layer, Images.layer()]))
+  )
+})

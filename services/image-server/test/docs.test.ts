@@ -1,0 +1,91 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { execFile, spawn } from "node:child_process"
+import { once } from "node:events"
+import { access, readFile, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { createInterface } from "node:readline"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+import { sections, updated } from "../../../scripts/docs.ts"
+import { png } from "./support/images.ts"
+import { start, temporaryDirectory } from "./support/TestServer.ts"
+
+const root = fileURLToPath(new URL("../../../", import.meta.url))
+const document = (path: string) => Effect.promise(() => readFile(join(root, path), "utf8"))
+
+describe("documents", () => {
+  for (const section of sections) {
+    it.live(`${section.file} has the ${section.name} of the code (npm run docs)`, () =>
+      Effect.gen(function* () {
+        const { after, before } = yield* Effect.promise(() => updated(section))
+        const cells = (text: string) => text.replaceAll(/ +/g, " ").replaceAll(/-{3,}/g, "---")
+
+        assert.strictEqual(cells(before), cells(after))
+      })
+    )
+  }
+
+  it.live("AGENTS.md names only paths that exist", () =>
+    Effect.gen(function* () {
+      const paths = (yield* document("AGENTS.md")).matchAll(/`((?:packages|services|docs|scripts)\/[A-Za-z0-9./_-]+)`/g)
+      const named = Array.from(paths, ([, path]) => path ?? "")
+      assert.isAbove(named.length, 5)
+      for (const path of named) yield* Effect.promise(() => access(join(root, path)))
+    })
+  )
+
+  it.live("README.md shows commands that work", () =>
+    Effect.gen(function* () {
+      const server = yield* start()
+      const directory = yield* temporaryDirectory
+      yield* Effect.promise(async () => writeFile(join(directory, "bottle.png"), await png(300, 200)))
+      const blocks = Array.from(
+        (yield* document("README.md")).matchAll(/```sh\n([^`]*)```/g),
+        ([, block]) => block ?? ""
+      )
+      const requests = blocks.filter((block) => block.includes("curl"))
+      assert.strictEqual(requests.length, 3)
+
+      for (const block of requests) {
+        const script = block
+          .replaceAll("http://127.0.0.1:8080", server.url)
+          .replaceAll("curl ", "curl -sS --fail-with-body ")
+        yield* Effect.promise(() => promisify(execFile)("bash", ["-euc", script], { cwd: directory }))
+      }
+
+      const webp = yield* Effect.promise(() => readFile(join(directory, "bottle.webp")))
+      assert.strictEqual(webp.subarray(8, 12).toString(), "WEBP")
+      const others = blocks.filter((block) => !block.includes("curl")).map((block) => block.trim())
+      assert.deepStrictEqual(others, ["npm ci && npm start", "npm ci && npm test"])
+    })
+  )
+
+  it.live("npm start builds and serves", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const answer = yield* Effect.promise(async () => {
+        const child = spawn("npm", ["start"], {
+          cwd: root,
+          // A group of its own, so that ending it ends what npm has started too.
+          detached: true,
+          env: { ...process.env, TERRACE_PORT: "0", TERRACE_DATA_DIR: directory },
+          stdio: ["ignore", "pipe", "inherit"]
+        })
+        const ended = once(child, "close")
+        try {
+          for await (const line of createInterface(child.stdout)) {
+            const address = /message=listening address=(\S+)/.exec(line)?.[1]
+            if (address !== undefined) return (await fetch(`${address}/readyz`)).status
+          }
+          return undefined
+        } finally {
+          if (child.pid !== undefined) process.kill(-child.pid, "SIGTERM")
+          await ended
+        }
+      })
+
+      assert.strictEqual(answer, 200)
+    })
+  )
+})
