@@ -17,7 +17,8 @@ export default defineConfig({
       project("testkit", "packages/testkit"),
       project("tier-filesystem", "packages/tier-filesystem"),
       project("tier-memory", "packages/tier-memory"),
-      project("image-server", "services/image-server")
+      project("image-server", "services/image-server"),
+      project("integration", "integration-tests")
     ]
   }
 })

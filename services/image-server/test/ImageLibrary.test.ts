@@ -7,9 +7,8 @@ import * as MemoryTier from "@terrace/tier-memory/MemoryTier"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import { join } from "node:path"
+import sharp from "sharp"
 import * as ImageLibrary from "../src/ImageLibrary.ts"
-import { png } from "./support/images.ts"
-import { temporaryDirectory } from "./support/TestServer.ts"
 
 /** Counts what is opened for reading at the file-system layer. */
 const counting = Effect.map(FileSystem.FileSystem, (files) => {
@@ -38,9 +37,18 @@ const library = (root: string) =>
     })
   })
 
+const temporaryDirectory = Effect.flatMap(FileSystem.FileSystem, (files) => files.makeTempDirectoryScoped())
+
+const png = (width: number, height: number): Promise<Buffer> =>
+  sharp({
+    create: { width, height, channels: 3, background: "#4a7", noise: { type: "gaussian", mean: 120, sigma: 20 } }
+  })
+    .png()
+    .toBuffer()
+
 const unconditional = () => Effect.undefined
 
-describe("an image that is only on disk", () => {
+describe("ImageLibrary - an image that is only on disk", () => {
   it.live("is read once for a thousand readers at the same time", () =>
     Effect.gen(function* () {
       const root = yield* temporaryDirectory

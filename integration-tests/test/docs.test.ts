@@ -7,11 +7,11 @@ import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
-import { sections, updated } from "../../../scripts/docs.ts"
+import { sections, updated } from "../../scripts/docs.ts"
 import { png } from "./support/images.ts"
 import { start, temporaryDirectory } from "./support/TestServer.ts"
 
-const root = fileURLToPath(new URL("../../../", import.meta.url))
+const root = fileURLToPath(new URL("../../", import.meta.url))
 const document = (path: string) => Effect.promise(() => readFile(join(root, path), "utf8"))
 
 describe("documents", () => {
