@@ -14,7 +14,7 @@ import type * as Blob from "./Blob.ts"
 import type { ChainUnavailable, ProducerTimedOut, WriteError } from "./ChainError.ts"
 import type * as Generation from "./Generation.ts"
 import type * as Header from "./Header.ts"
-import type { TierReceipt } from "./internal/caches.ts"
+import * as Heads from "./internal/heads.ts"
 import type * as Member from "./internal/member.ts"
 import * as Reads from "./internal/reads.ts"
 import * as State from "./internal/state.ts"
@@ -25,7 +25,6 @@ import type * as Tier from "./Tier.ts"
 import { TierError, Unsupported } from "./TierError.ts"
 import type { Trail } from "./Trail.ts"
 
-export type { TierReceipt } from "./internal/caches.ts"
 export type { Counters } from "./internal/member.ts"
 
 // -----------------------------------------------------------------------------
@@ -92,8 +91,16 @@ export interface PutOptions {
 }
 
 export interface RemoveOptions {
-  /** Remove only if this generation is stored now; else `Conflict`. */
+  /** Remove only if this generation, or an older one, is stored now; else `Conflict`. */
   readonly expected?: Generation.Generation | undefined
+}
+
+/** What one tier did of a put or remove. */
+export interface TierReceipt {
+  readonly tier: string
+  readonly outcome: "stored" | "declined" | "superseded" | "removed" | "absent" | "accepted" | "failed" | "repairing"
+  /** The newer generation that the tier has, where it is `superseded` by one. */
+  readonly current?: Generation.Generation | undefined
 }
 
 export interface PutReceipt {
@@ -116,6 +123,9 @@ export interface TierStatus {
   readonly usage: Tier.Usage | undefined
   readonly counters: Readonly<Member.Counters>
 }
+
+/** Why a chain could not make a blob, beside what its producers fail with. */
+export type MakeError = ChainUnavailable | ProducerTimedOut | Header.HeaderTooLarge
 
 /**
  * A resolution chain. `E` is what its producers may fail with.
@@ -145,15 +155,12 @@ export interface Chain<in out E = never> {
    * - a stale blob is answered as it is, and made anew in the background.
    * - a producer goes on when nobody waits any more, for `producerTimeout`.
    */
-  readonly getOrMake: (
-    key: Key.Key,
-    producer: Effect.Effect<Draft, E>
-  ) => Effect.Effect<Found, E | ChainUnavailable | ProducerTimedOut>
+  readonly getOrMake: (key: Key.Key, producer: Effect.Effect<Draft, E>) => Effect.Effect<Found, E | MakeError>
 
   /**
    * Behavior:
    * - writes the store, then the caches; if the store fails, nothing is written anywhere.
-   * - from the moment it succeeds, no reader of this chain gets an older blob.
+   * - a reader that asks after it has succeeded never gets an older blob; one that asked before may.
    * - the last writer to reach the store wins, whatever the clocks say.
    * - cannot be interrupted once the store has been asked.
    */
@@ -186,24 +193,39 @@ export interface Chain<in out E = never> {
  */
 export const make = <E = never>(options: Options): Effect.Effect<Chain<E>, never, Scope.Scope> =>
   Effect.map(State.make(options), (state): Chain<E> => {
-    const { detach, ...reads } = Reads.make<E>(state)
+    const { get, getOrMake, ...flights } = Reads.make<E>(state)
+    const { head, ...heads } = Heads.make(state)
+    const writes = Writes.make(state, {
+      detach: (key) => {
+        flights.detach(key)
+        heads.detach(key)
+      },
+      detachGroup: (group) => {
+        flights.detachGroup(group)
+        heads.detachGroup(group)
+      }
+    })
     return {
       name: options.name,
-      ...reads,
-      ...Writes.make(state, detach),
+      get,
+      head,
+      getOrMake,
+      ...writes,
       scan: (scanOptions) =>
         state.store === undefined
           ? Stream.fail(
               new TierError({ tier: options.name, operation: "scan", reason: new Unsupported({ capability: "store" }) })
             )
           : state.store.tier.scan(scanOptions),
-      status: Effect.forEach(state.members, statusOf),
+      status: Effect.suspend(() =>
+        Effect.forEach(state.members, (member) => statusOf(member, state.activities.closed))
+      ),
       idle: state.activities.idle
     }
   })
 
-const statusOf = (member: Member.Member): Effect.Effect<TierStatus> =>
-  Effect.map(Effect.option(member.guard("usage", member.tier.usage)), (usage) => ({
+const statusOf = (member: Member.Member, isClosed: boolean): Effect.Effect<TierStatus> =>
+  Effect.map(isClosed ? Effect.succeedNone : Effect.option(member.call("usage", () => member.tier.usage)), (usage) => ({
     tier: member.tier.name,
     role: member.role,
     usage: Option.getOrUndefined(usage),

@@ -15,20 +15,23 @@ import type { Activity } from "./Floor.ts"
 import type { Generation } from "./Generation.ts"
 import type { Key } from "./Key.ts"
 
-/** One running lookup, and the producer that follows if nobody has the blob. */
-export class Flight<Looked, LookError, Draft, Made, ProducerError, MakeError> {
+/**
+ * One running lookup, and the producer that follows if nobody has the blob. `Found` is what both answer in the end,
+ * `Looked` what a lookup may answer besides.
+ */
+export class Flight<Found, Looked, LookError, Draft, ProducerError, MakeError> {
   readonly activity: Activity
   /** The generation of what is made; taken when the flight begins, so that writes meanwhile beat it. */
   readonly generation: Generation
   /** Answers those who only look. */
-  readonly looked = Deferred.makeUnsafe<Looked, LookError>()
+  readonly looked = Deferred.makeUnsafe<Found | Looked, LookError>()
   /** Answers those who brought a producer. */
-  readonly made = Deferred.makeUnsafe<Made, MakeError>()
+  readonly made = Deferred.makeUnsafe<Found, MakeError>()
   /** Runs if the lookup finds nothing; a later reader may bring it while the lookup runs. */
   producer: Effect.Effect<Draft, ProducerError> | undefined
   phase: "looking" | "making" | "answered" = "looking"
   /** What was found or made, while it is being written back. */
-  result: Made | undefined
+  result: Found | undefined
   waiters = 0
   fiber: Fiber.Fiber<void> | undefined
 
@@ -74,24 +77,25 @@ export class Flights<F> {
 
 type Waitable = Pick<Flight<never, never, never, never, never, never>, "phase" | "waiters" | "fiber">
 
-/** Waits for an answer as one of a flight's waiters; the last one to leave a lookup ends it. */
+/**
+ * Waits for an answer as one of a flight's waiters, counted by the caller before; the last one to leave a lookup ends it.
+ * `restore` makes the waiting interruptible again.
+ */
 export const wait = <A, E>(
   flight: Waitable,
   answer: Deferred.Deferred<A, E>,
+  restore: (effect: Effect.Effect<A, E>) => Effect.Effect<A, E>,
   onAbandoned: () => void
 ): Effect.Effect<A, E> =>
-  Effect.suspend(() => {
-    flight.waiters += 1
-    return Effect.ensuring(
-      Deferred.await(answer),
-      Effect.sync(() => {
-        flight.waiters -= 1
-        if (flight.waiters > 0 || flight.phase !== "looking") return
-        onAbandoned()
-        flight.fiber?.interruptUnsafe()
-      })
-    )
-  })
+  Effect.ensuring(
+    restore(Deferred.await(answer)),
+    Effect.sync(() => {
+      flight.waiters -= 1
+      if (flight.waiters > 0 || flight.phase !== "looking") return
+      onAbandoned()
+      flight.fiber?.interruptUnsafe()
+    })
+  )
 
 /** What the waiters of a flight that ended without an answer get: its error or defect, or `closed` if it was interrupted. */
 export const unanswered = <E>(exit: Exit.Exit<unknown, E>, closed: E): Exit.Exit<never, E> =>

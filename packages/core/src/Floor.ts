@@ -6,9 +6,9 @@
  * counts as absent, wherever it turns up. The caches are then brought up to date at leisure.
  *
  * Invariants. A copy below a floor is never served from a cache and never written to one. A floor stays while anything
- * that began before it still runs (a lookup that may have read the old blob, a write-back that may be storing it), or
- * while it is pinned because a cache could not be brought up to date. The table is bounded: past `limit`, one floor for
- * the whole chain takes the place of all, which costs cache hits and no correctness.
+ * that began before it still runs (a lookup that may have read the old blob, a write-back that may be storing it). A pin
+ * holds a floor longer, because a cache could not be brought up to date. The table is bounded: past `limit`, one floor for
+ * the whole chain takes the place of all, which costs cache hits and no correctness; who pins bounds the pins.
  *
  * Costs. One check is two map look-ups, none while the table is empty; raising and ending are O(1) amortised, because
  * both floors and activities are kept in the order of one sequence.
@@ -17,20 +17,23 @@ import type { Generation } from "./Generation.ts"
 import type { Header } from "./Header.ts"
 import type { Key } from "./Key.ts"
 
-/** Marks something that began at a point of the sequence and has not ended. */
-export type Activity = number
+/** A point of the sequence in which floors are raised and activities begin. */
+export type Mark = number
+
+/** Something that began at a mark and has not ended. */
+export type Activity = Mark
 
 interface Floor {
-  generation: Generation
-  raisedAt: number
-  /** One token per pin; a set may be shared by no two floors. */
-  pins: Set<symbol>
+  readonly generation: Generation
+  readonly raisedAt: Mark
 }
 
 export class Floors {
   private sequence = 0
   /** By key text or group, in order of `raisedAt`. Groups have no slash, so the two never meet. */
   private readonly floors = new Map<string, Floor>()
+  /** Floors that stay until they are released, by subject. */
+  private readonly pinned = new Map<string, Floor>()
   private everything: Floor | undefined
   /** In the order of their beginning. */
   private readonly activities = new Set<Activity>()
@@ -42,7 +45,7 @@ export class Floors {
 
   /** Begins an activity: floors raised from now on stay until it has ended. */
   begin(): Activity {
-    const activity = ++this.sequence
+    const activity = this.mark()
     this.activities.add(activity)
     return activity
   }
@@ -52,47 +55,60 @@ export class Floors {
     this.prune()
   }
 
-  /** Discards copies of `subject` (a key's text, or a group) below `generation`. */
+  /** This moment. */
+  mark(): Mark {
+    return ++this.sequence
+  }
+
+  /** Discards copies of `subject` (a key's text, or a group) below `generation`, and what began before now. */
   raise(subject: string, generation: Generation): void {
     const before = this.floors.get(subject)
+    const floor = { generation: Math.max(generation, before?.generation ?? 0), raisedAt: this.mark() }
     this.floors.delete(subject)
-    this.floors.set(subject, {
-      generation: Math.max(generation, before?.generation ?? 0),
-      raisedAt: ++this.sequence,
-      pins: before?.pins ?? new Set()
-    })
+    this.floors.set(subject, floor)
     if (this.floors.size > this.limit) this.merge()
   }
 
-  /** Keeps the floor of `subject` until the returned function is called. */
-  pin(subject: string): () => void {
-    const pin = Symbol(subject)
-    ;(this.floors.get(subject) ?? this.everything)?.pins.add(pin)
-    return () => {
-      this.floors.get(subject)?.pins.delete(pin)
-      this.everything?.pins.delete(pin)
-      this.prune()
-    }
+  /** Keeps discarding copies of `subject` below `generation` until `release`. */
+  pin(subject: string, generation: Generation): void {
+    const before = this.pinned.get(subject)
+    this.pinned.set(subject, {
+      generation: Math.max(generation, before?.generation ?? 0),
+      raisedAt: before?.raisedAt ?? this.mark()
+    })
+  }
+
+  /** Ends a pin. What began before that is still held to it. */
+  release(subject: string): void {
+    const floor = this.pinned.get(subject)
+    if (floor === undefined) return
+    this.pinned.delete(subject)
+    this.raise(subject, floor.generation)
+    this.prune()
   }
 
   /** The generation below which copies of `key` are discarded; 0 if there is no floor. */
   of(key: Key): Generation {
-    if (this.floors.size === 0 && this.everything === undefined) return 0
-    return Math.max(
-      this.floors.get(key.text)?.generation ?? 0,
-      this.floors.get(key.group)?.generation ?? 0,
-      this.everything?.generation ?? 0
-    )
+    let generation = 0
+    for (const floor of this.over(key)) generation = Math.max(generation, floor.generation)
+    return generation
   }
 
-  /** Whether a copy with this header must not be served from a cache, or written to one. */
-  discards(header: Header): boolean {
-    return header.generation < this.of(header.key)
+  /**
+   * Whether a copy with this header must not be served from a cache, or written to one: it is below a floor, or it stems
+   * from something that began at `since`, before a floor was raised.
+   */
+  discards(header: Header, since: Mark = Number.POSITIVE_INFINITY): boolean {
+    if (this.floors.size === 0 && this.pinned.size === 0 && this.everything === undefined) return false
+    for (const floor of this.over(header.key)) {
+      if (header.generation < floor.generation || floor.raisedAt > since) return true
+    }
+    return false
   }
 
   /** Floors in the table. */
   get size(): number {
-    return this.floors.size + (this.everything === undefined ? 0 : 1)
+    return this.floors.size + this.pinned.size + (this.everything === undefined ? 0 : 1)
   }
 
   /** Activities that have not ended. */
@@ -100,26 +116,30 @@ export class Floors {
     return this.activities.size
   }
 
+  private *over(key: Key): Generator<Floor> {
+    for (const subject of [key.text, key.group]) {
+      const floor = this.floors.get(subject)
+      if (floor !== undefined) yield floor
+      const pinned = this.pinned.get(subject)
+      if (pinned !== undefined) yield pinned
+    }
+    if (this.everything !== undefined) yield this.everything
+  }
+
   /** Drops the floors that everything running began after. */
   private prune(): void {
     const oldest = this.activities.values().next().value ?? Number.POSITIVE_INFINITY
     for (const [subject, floor] of this.floors) {
       if (floor.raisedAt > oldest) break
-      if (floor.pins.size === 0) this.floors.delete(subject)
+      this.floors.delete(subject)
     }
-    if (this.everything !== undefined && this.everything.raisedAt < oldest && this.everything.pins.size === 0) {
-      this.everything = undefined
-    }
+    if (this.everything !== undefined && this.everything.raisedAt < oldest) this.everything = undefined
   }
 
   private merge(): void {
     let generation = this.everything?.generation ?? 0
-    const pins = new Set(this.everything?.pins)
-    for (const floor of this.floors.values()) {
-      generation = Math.max(generation, floor.generation)
-      for (const pin of floor.pins) pins.add(pin)
-    }
+    for (const floor of this.floors.values()) generation = Math.max(generation, floor.generation)
     this.floors.clear()
-    this.everything = { generation, raisedAt: ++this.sequence, pins }
+    this.everything = { generation, raisedAt: this.mark() }
   }
 }

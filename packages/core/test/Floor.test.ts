@@ -1,5 +1,6 @@
 import { assert, describe, it } from "vitest"
 import { Floors } from "../src/Floor.ts"
+import * as Header from "../src/Header.ts"
 import * as Key from "../src/Key.ts"
 
 const key = Key.makeUnsafe("hero", "master")
@@ -38,31 +39,37 @@ describe("Floors", () => {
     assert.strictEqual(floors.of(key), 9)
   })
 
-  it("holds a pinned floor until it is released, also after it was raised", () => {
+  it("discards what began before a floor was raised, whatever its generation", () => {
+    const floors = new Floors(10)
+    const before = floors.begin()
+    floors.raise(key.text, 5)
+    const header = Header.describe(key, Buffer.from("x"), { contentType: "text/plain", generation: 9, createdAt: 0 })
+
+    assert.isTrue(floors.discards(header, before))
+    assert.isFalse(floors.discards(header, floors.mark()))
+    assert.isFalse(floors.discards(header))
+  })
+
+  it("holds a pinned floor until it is released", () => {
     const floors = new Floors(10)
     const activity = floors.begin()
-    floors.raise(key.text, 5)
-    const release = floors.pin(key.text)
-    floors.raise(key.text, 6)
+    floors.pin(key.text, 6)
     floors.end(activity)
     assert.strictEqual(floors.of(key), 6)
 
-    release()
+    floors.release(key.text)
 
-    assert.strictEqual(floors.of(key), 0)
+    assert.deepStrictEqual([floors.of(key), floors.size], [0, 0])
   })
 
   it("puts one floor for everything in the place of too many, and drops it in time", () => {
     const floors = new Floors(3)
     const activity = floors.begin()
     for (let group = 0; group < 4; group++) floors.raise(`group${group}`, 10 + group)
-    const release = floors.pin("group1")
 
     assert.strictEqual(floors.size, 1)
     assert.strictEqual(floors.of(key), 13)
     floors.end(activity)
-    assert.strictEqual(floors.of(key), 13)
-    release()
     assert.strictEqual(floors.of(key), 0)
   })
 })

@@ -32,14 +32,14 @@ const failing = (error: TierError, times: number) => {
 }
 
 describe("Policy.guard", () => {
-  it.effect("passes on what the call answers, its error, and its defect", () =>
+  it.effect("passes on what the call answers and its error, and makes a defect an error", () =>
     Effect.gen(function* () {
       const guard = yield* guardOf({})
 
-      assert.strictEqual(yield* guard("get", Effect.succeed(7)), 7)
-      assert.strictEqual(yield* Effect.flip(guard("get", Effect.fail(denied))), denied)
-      const exit = yield* Effect.exit(guard("get", Effect.die("bug")))
-      assert.isTrue(Exit.hasDies(exit))
+      assert.strictEqual(yield* guard("get", () => Effect.succeed(7)), 7)
+      assert.strictEqual(yield* Effect.flip(guard("get", () => Effect.fail(denied))), denied)
+      const error = yield* Effect.flip(guard("get", () => Effect.die("bug")))
+      assert.strictEqual(error.reason._tag, "Unknown")
     })
   )
 
@@ -48,7 +48,7 @@ describe("Policy.guard", () => {
       const guard = yield* guardOf({ deadline: "250 millis" })
       const { call, interrupted } = yield* hanging
 
-      const fiber = yield* Effect.forkChild(Effect.flip(guard("head", call)))
+      const fiber = yield* Effect.forkChild(Effect.flip(guard("head", () => call)))
       yield* TestClock.adjust("249 millis")
       assert.isUndefined(fiber.pollUnsafe())
       yield* TestClock.adjust("1 millis")
@@ -62,7 +62,7 @@ describe("Policy.guard", () => {
   it.effect("gives a call 5 seconds unless the policy says otherwise", () =>
     Effect.gen(function* () {
       const guard = yield* guardOf({})
-      const fiber = yield* Effect.forkChild(Effect.flip(guard("get", Effect.never)))
+      const fiber = yield* Effect.forkChild(Effect.flip(guard("get", () => Effect.never)))
 
       yield* TestClock.adjust("4999 millis")
       assert.isUndefined(fiber.pollUnsafe())
@@ -81,7 +81,7 @@ describe("Policy.guard", () => {
         Effect.andThen(Deferred.await(gate), Deferred.succeed(ended, "written after all"))
       )
 
-      const fiber = yield* Effect.forkChild(Effect.flip(guard("put", call)))
+      const fiber = yield* Effect.forkChild(Effect.flip(guard("put", () => call)))
       yield* TestClock.adjust("1 second")
       assert.strictEqual((yield* Fiber.join(fiber)).reason._tag, "TimedOut")
 
@@ -94,7 +94,10 @@ describe("Policy.guard", () => {
     Effect.gen(function* () {
       const guard = yield* guardOf({})
       const { call, interrupted } = yield* hanging
-      const fiber = yield* Effect.forkChild(guard("get", call), { startImmediately: true })
+      const fiber = yield* Effect.forkChild(
+        guard("get", () => call),
+        { startImmediately: true }
+      )
 
       yield* Fiber.interrupt(fiber)
 
@@ -107,7 +110,10 @@ describe("Policy.guard", () => {
       const scope = yield* Scope.make()
       const guard = Policy.guard("disk", {}, scope)
       const { call, interrupted } = yield* hanging
-      yield* Effect.forkChild(guard("get", call), { startImmediately: true })
+      yield* Effect.forkChild(
+        guard("get", () => call),
+        { startImmediately: true }
+      )
 
       yield* Scope.close(scope, Exit.void)
 
@@ -120,7 +126,7 @@ describe("Policy.guard", () => {
       const guard = yield* guardOf({})
       const { call, calls } = failing(unavailable, 1)
 
-      assert.strictEqual(yield* Effect.flip(guard("get", call)), unavailable)
+      assert.strictEqual(yield* Effect.flip(guard("get", () => call)), unavailable)
       assert.strictEqual(calls(), 1)
     })
   )
@@ -133,10 +139,10 @@ describe("Policy.guard", () => {
       const forbidden = failing(denied, 99)
       const lost = failing(gone, 99)
 
-      assert.strictEqual(yield* guard("get", recovering.call), 3)
-      assert.strictEqual(yield* Effect.flip(guard("get", broken.call)), unavailable)
-      assert.strictEqual(yield* Effect.flip(guard("get", forbidden.call)), denied)
-      assert.strictEqual(yield* Effect.flip(guard("open", lost.call)), gone)
+      assert.strictEqual(yield* guard("get", () => recovering.call), 3)
+      assert.strictEqual(yield* Effect.flip(guard("get", () => broken.call)), unavailable)
+      assert.strictEqual(yield* Effect.flip(guard("get", () => forbidden.call)), denied)
+      assert.strictEqual(yield* Effect.flip(guard("open", () => lost.call)), gone)
 
       assert.deepStrictEqual([broken.calls(), forbidden.calls(), lost.calls()], [4, 1, 1])
     })
@@ -148,7 +154,7 @@ describe("Policy.guard", () => {
       let calls = 0
       const call = Effect.suspend(() => (++calls < 3 ? Effect.never : Effect.succeed("third")))
 
-      const fiber = yield* Effect.forkChild(guard("get", call))
+      const fiber = yield* Effect.forkChild(guard("get", () => call))
       yield* TestClock.adjust("1 second")
       assert.strictEqual(calls, 2)
       yield* TestClock.adjust("1 second")
@@ -161,7 +167,7 @@ describe("Policy.guard", () => {
     Effect.gen(function* () {
       const guard = yield* guardOf({ deadline: "Infinity" })
       const gate = yield* Deferred.make<string>()
-      const fiber = yield* Effect.forkChild(guard("get", Deferred.await(gate)))
+      const fiber = yield* Effect.forkChild(guard("get", () => Deferred.await(gate)))
 
       yield* TestClock.adjust("400 days")
       assert.isUndefined(fiber.pollUnsafe())
@@ -175,16 +181,22 @@ describe("Policy.guard", () => {
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const guard = Policy.guard("disk", {}, scope)
-      for (let index = 0; index < 100; index++) yield* guard("get", Effect.yieldNow)
+      for (let index = 0; index < 100; index++) yield* guard("get", () => Effect.yieldNow)
 
       assert.strictEqual(scope.state._tag, "Empty")
     })
   )
 
-  it.effect("unguarded - is the call itself", () =>
-    Effect.sync(() => {
-      const call = Effect.succeed(1)
-      assert.strictEqual(Policy.unguarded("get", call), call)
+  it.effect("unguarded - makes a throw and a defect of the tier an error of the tier", () =>
+    Effect.gen(function* () {
+      const call = Policy.unguarded("memory")
+      const throwing = () => {
+        throw new Error("bug")
+      }
+
+      assert.strictEqual(yield* call("get", () => Effect.succeed(1)), 1)
+      assert.strictEqual((yield* Effect.flip(call("get", throwing))).message, "memory.get: Unknown: bug")
+      assert.strictEqual((yield* Effect.flip(call("put", () => Effect.die("bug")))).reason._tag, "Unknown")
     })
   )
 })

@@ -5,7 +5,7 @@
  * it, so that a variant of an older master can never be reached.
  */
 import * as Chain from "@terrace/core/Chain"
-import { ChainUnavailable, Conflict, type ProducerTimedOut, type WriteError } from "@terrace/core/ChainError"
+import { ChainUnavailable, Conflict, type WriteError } from "@terrace/core/ChainError"
 import type { Generation } from "@terrace/core/Generation"
 import type { Header } from "@terrace/core/Header"
 import * as Body from "@terrace/core/Body"
@@ -87,7 +87,7 @@ export class ImageLibrary extends Context.Service<
     readonly variant: (
       id: string,
       preset: Preset.Preset
-    ) => Effect.Effect<VariantOf | Chain.NotFound, ChainUnavailable | ProducerTimedOut | ImageError | TierError>
+    ) => Effect.Effect<VariantOf | Chain.NotFound, Chain.MakeError | ImageError | TierError>
     /** Removes an image and everything derived from it. Behavior: as `ingest` for the precondition. */
     readonly remove: <E>(
       id: string,

@@ -3,6 +3,7 @@
  *
  * Least recently used headers go first. Entries follow the same floors as cached copies.
  */
+import type { Generation } from "../Generation.ts"
 import type { Header } from "../Header.ts"
 import type { Key } from "../Key.ts"
 
@@ -24,8 +25,6 @@ export class HeaderCache {
 
   set(header: Header): void {
     const { text } = header.key
-    const before = this.entries.get(text)
-    if (before !== undefined && before.generation > header.generation) return
     this.entries.delete(text)
     this.entries.set(text, header)
     if (this.entries.size > this.limit) {
@@ -38,6 +37,12 @@ export class HeaderCache {
 
   delete(key: Key): void {
     this.entries.delete(key.text)
+  }
+
+  /** Forgets a header that is older than a write. */
+  deleteBelow(key: Key, generation: Generation): void {
+    const header = this.entries.get(key.text)
+    if (header !== undefined && header.generation < generation) this.entries.delete(key.text)
   }
 
   /** Linear in the limit; group removals are rare. */

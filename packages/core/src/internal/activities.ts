@@ -27,13 +27,16 @@ export class Activities {
 
   /** Runs an effect as an activity. */
   readonly during = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.suspend(() => {
-      const activity = this.begin()
-      return Effect.ensuring(
-        effect,
-        Effect.sync(() => this.end(activity))
-      )
-    })
+    // The mask is outside, so that no interruption comes between the beginning and what ends it.
+    Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        const activity = this.begin()
+        return Effect.ensuring(
+          restore(effect),
+          Effect.sync(() => this.end(activity))
+        )
+      })
+    )
 
   /** Waits until nothing runs. */
   readonly idle: Effect.Effect<void> = Effect.callback<void>((resume) => {

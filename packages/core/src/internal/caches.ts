@@ -1,133 +1,152 @@
 /**
- * Brings the caches of a chain up to date: write-backs, and what put and remove do to copies.
+ * Brings the caches of a chain up to date. Nothing here fails: a cache that cannot follow is repaired in the background.
  */
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
-import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
 import type { Blob } from "../Blob.ts"
 import * as Body from "../Body.ts"
-import type { Floors } from "../Floor.ts"
+import type { TierReceipt } from "../Chain.ts"
+import type { Mark } from "../Floor.ts"
 import type { Generation } from "../Generation.ts"
 import type { Key } from "../Key.ts"
+import type { Removal, Write } from "../Tier.ts"
 import type { TierError } from "../TierError.ts"
 import type { Member } from "./member.ts"
-
-/** What one tier did of a put or remove. */
-export interface TierReceipt {
-  readonly tier: string
-  readonly outcome: "stored" | "declined" | "superseded" | "removed" | "absent" | "accepted" | "failed" | "repairing"
-}
+import type { State } from "./state.ts"
 
 /**
- * Copies a blob into a cache, unless a floor discards it; checked again afterwards, because a put or remove may have
- * overtaken the copy while it was being written.
+ * Copies a blob that stems from something that began at `since` into a cache, unless a floor discards it.
+ *
+ * It is checked again once the copy is there, because a put or remove may have overtaken it meanwhile; that is part of
+ * the call, so it also happens when the call has long been given up.
  */
-export const copy = (member: Member, floors: Floors, blob: Blob): Effect.Effect<TierReceipt["outcome"], TierError> => {
+export const promote = (
+  { floors, repairs }: State,
+  member: Member,
+  blob: Blob,
+  since: Mark,
+  expected?: Generation
+): Effect.Effect<TierReceipt> => {
   const { header } = blob
-  const { tier, counters } = member
+  const { counters, tier } = member
+  const receipt = (outcome: TierReceipt["outcome"]): TierReceipt => ({ tier: tier.name, outcome })
+  const dropAgain = (generation: Generation) => member.call("remove", () => tier.remove(header.key, generation))
+
+  /** Runs however the write has ended, since one that was given up may have landed too. */
+  const check = Effect.suspend(() =>
+    floors.discards(header, since)
+      ? Effect.catch(dropAgain(header.generation), () =>
+          repairs.begin(member, header.key.text, header.generation + 1, (target) => dropAgain(target - 1))
+        )
+      : Effect.void
+  )
+
+  const settle = (write: Write): TierReceipt => {
+    if (write._tag === "Stored") counters.stored += 1
+    else if (write._tag === "Declined") counters.declined += 1
+    if (floors.discards(header, since) || write._tag === "Conflict") return receipt("superseded")
+    return write._tag === "Superseded"
+      ? { ...receipt("superseded"), current: write.current }
+      : receipt(write._tag === "Stored" ? "stored" : "declined")
+  }
+
   return Effect.suspend(() => {
-    if (floors.discards(header)) return Effect.succeed("superseded" as const)
+    if (member.isDistrusted || floors.discards(header, since)) return Effect.succeed(receipt("superseded"))
     if (Body.size(blob.body) > member.maxBytes || (blob.body._tag === "Streamed" && !tier.capabilities.streaming)) {
       counters.declined += 1
-      return Effect.succeed("declined" as const)
+      return Effect.succeed(receipt("declined"))
     }
-    return Effect.flatMap(
-      Effect.tapError(member.guard("put", tier.put(blob)), () => Effect.sync(() => (counters.writeFailed += 1))),
-      (write) => {
-        if (write._tag === "Stored") counters.stored += 1
-        else if (write._tag === "Declined") counters.declined += 1
-        const outcome =
-          write._tag === "Stored" ? "stored" : write._tag === "Declined" ? "declined" : ("superseded" as const)
-        const floor = floors.of(header.key)
-        return header.generation < floor
-          ? Effect.as(member.guard("remove", tier.remove(header.key, floor)), "superseded" as const)
-          : Effect.succeed(outcome)
+    const options = expected === undefined ? undefined : { expected }
+    return Effect.matchEffect(
+      member.call("put", () => Effect.onExit(tier.put(blob, options), () => check)),
+      {
+        onSuccess: (write) => Effect.sync(() => settle(write)),
+        onFailure: (error) => {
+          counters.writeFailed += 1
+          return Effect.as(
+            Effect.logDebug(`copy not kept tier=${tier.name} key=${header.key.text}`, error.message),
+            receipt("failed")
+          )
+        }
       }
     )
   })
 }
 
-/**
- * Replaces the copy of a cache after a put; a cache that does not take the new blob drops the old one, and one that can
- * do neither is repaired in the background, its copy kept from serving by the floor.
- */
-export const replace = (member: Member, floors: Floors, blob: Blob, scope: Scope.Scope): Effect.Effect<TierReceipt> =>
-  Effect.flatMap(Effect.result(copy(member, floors, blob)), (copied) =>
-    Result.isSuccess(copied) && copied.success !== "declined"
-      ? Effect.succeed({ tier: member.tier.name, outcome: copied.success })
-      : Effect.map(drop(member, floors, blob.header.key, blob.header.generation, scope), (receipt) =>
-          receipt.outcome === "repairing"
-            ? receipt
-            : {
-                tier: member.tier.name,
-                outcome: Result.isSuccess(copied) ? ("declined" as const) : ("failed" as const)
-              }
+/** Promotes a blob that takes the place of another; a cache that does not take it drops the one that it has. */
+export const replace = (
+  state: State,
+  member: Member,
+  blob: Blob,
+  since: Mark,
+  expected?: Generation
+): Effect.Effect<TierReceipt> =>
+  Effect.flatMap(promote(state, member, blob, since, expected), (promoted) =>
+    promoted.outcome === "stored" || promoted.outcome === "superseded"
+      ? Effect.succeed(promoted)
+      : Effect.map(drop(state, member, blob.header.key, blob.header.generation), (dropped) =>
+          dropped.outcome === "repairing" ? dropped : promoted
         )
   )
 
-/** Drops the copy that a cache has of a key. */
-export const drop = (
-  member: Member,
-  floors: Floors,
-  key: Key,
-  generation: Generation,
-  scope: Scope.Scope
-): Effect.Effect<TierReceipt> =>
-  orRepair(
-    member,
-    floors,
-    key.text,
-    Effect.map(member.guard("remove", member.tier.remove(key, generation)), (removal) => {
-      if (removal._tag === "Removed") member.counters.removed += 1
-      return lowerCase(removal._tag)
-    }),
-    scope
+/** Drops the copy that a cache has of a key, up to a generation. */
+export const drop = (state: State, member: Member, key: Key, generation: Generation): Effect.Effect<TierReceipt> =>
+  orRepair(state, member, key.text, generation, (target) =>
+    Effect.map(
+      member.call("remove", () => member.tier.remove(key, target)),
+      (removal) => {
+        if (removal._tag === "Removed") member.counters.removed += 1
+        return receiptOf(member, removal)
+      }
+    )
   )
 
-/** Drops the copies that a cache has of a group. */
+/** Drops the copies that a cache has of a group, up to a generation. */
 export const dropGroup = (
+  state: State,
   member: Member,
-  floors: Floors,
   group: string,
-  generation: Generation,
-  scope: Scope.Scope
+  generation: Generation
 ): Effect.Effect<TierReceipt> =>
-  orRepair(
-    member,
-    floors,
-    group,
-    Effect.map(member.guard("removeGroup", member.tier.removeGroup(group, generation)), (removal) => {
-      if (removal._tag === "Accepted") return "accepted" as const
-      member.counters.removed += removal.removed
-      return removal.removed > 0 ? ("removed" as const) : ("absent" as const)
-    }),
-    scope
+  orRepair(state, member, group, generation, (target) =>
+    Effect.map(
+      member.call("removeGroup", () => member.tier.removeGroup(group, target)),
+      (removal): TierReceipt => {
+        if (removal._tag === "Accepted") return { tier: member.tier.name, outcome: "accepted" }
+        member.counters.removed += removal.removed
+        return removal.superseded > 0
+          ? { tier: member.tier.name, outcome: "superseded", current: removal.current }
+          : { tier: member.tier.name, outcome: removal.removed > 0 ? "removed" : "absent" }
+      }
+    )
   )
 
-export const lowerCase = (tag: "Removed" | "Absent" | "Superseded" | "Accepted") =>
-  tag === "Removed" ? "removed" : tag === "Absent" ? "absent" : tag === "Accepted" ? "accepted" : "superseded"
-
-/** Between one and sixty seconds apart, for as long as the chain lives. */
-const repairing = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("1 minute")])
+export const receiptOf = (member: Member, removal: Removal): TierReceipt => {
+  const tier = member.tier.name
+  switch (removal._tag) {
+    case "Removed":
+      return { tier, outcome: "removed" }
+    case "Absent":
+      return { tier, outcome: "absent" }
+    case "Accepted":
+      return { tier, outcome: "accepted" }
+    case "Superseded":
+      return { tier, outcome: "superseded", current: removal.current }
+  }
+}
 
 const orRepair = (
+  { repairs }: State,
   member: Member,
-  floors: Floors,
   subject: string,
-  action: Effect.Effect<TierReceipt["outcome"], TierError>,
-  scope: Scope.Scope
+  generation: Generation,
+  action: (generation: Generation) => Effect.Effect<TierReceipt, TierError>
 ): Effect.Effect<TierReceipt> =>
-  Effect.catch(
-    Effect.map(action, (outcome) => ({ tier: member.tier.name, outcome })),
-    (error) => {
-      const unpin = floors.pin(subject)
-      return Effect.logWarning(
-        `cache not up to date, repairing tier=${member.tier.name} subject=${subject}`,
-        error.message
-      ).pipe(
-        Effect.andThen(Effect.forkIn(Effect.ensuring(Effect.retry(action, repairing), Effect.sync(unpin)), scope)),
-        Effect.as({ tier: member.tier.name, outcome: "repairing" as const })
-      )
-    }
+  Effect.catch(action(generation), (error) =>
+    Effect.logWarning(
+      `cache not up to date, repairing tier=${member.tier.name} subject=${subject}`,
+      error.message
+    ).pipe(
+      Effect.andThen(repairs.begin(member, subject, generation, action)),
+      Effect.as({ tier: member.tier.name, outcome: "repairing" } as const)
+    )
   )

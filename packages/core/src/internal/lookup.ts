@@ -20,14 +20,14 @@ export type Sighting<A> =
   | { readonly _tag: "Unproven"; readonly steps: ReadonlyArray<Step> }
 
 export const blob = (members: ReadonlyArray<Member.Member>, floors: Floors, key: Key): Effect.Effect<Sighting<Blob>> =>
-  search(members, floors, (member) => member.guard("get", member.tier.get(key)), valueOfBlob)
+  search(members, floors, (member) => member.call("get", () => member.tier.get(key)), valueOfBlob)
 
 export const header = (
   members: ReadonlyArray<Member.Member>,
   floors: Floors,
   key: Key
 ): Effect.Effect<Sighting<Header.Header>> =>
-  search(members, floors, (member) => member.guard("head", member.tier.head(key)), valueOfHeader)
+  search(members, floors, (member) => member.call("head", () => member.tier.head(key)), valueOfHeader)
 
 const valueOfBlob = (read: Read) => (read._tag === "Hit" ? { value: read.blob, header: read.blob.header } : undefined)
 const valueOfHeader = (read: ReadHeader) =>
@@ -44,6 +44,11 @@ const search = <R extends Read | ReadHeader, A>(
       const steps: Array<Step> = []
       for (const [position, member] of members.entries()) {
         const began = clock.monotonicTimeNanosUnsafe()
+        if (member.isDistrusted) {
+          steps.push({ tier: member.tier.name, outcome: { _tag: "Skipped", why: "busy" }, millis: 0 })
+          Member.count(member, "Skipped")
+          continue
+        }
         const result = yield* Effect.result(ask(member))
         const found = Result.isSuccess(result) ? valueOf(result.success) : undefined
         const outcome = judge(member, floors, result, found?.header, clock.currentTimeMillisUnsafe())

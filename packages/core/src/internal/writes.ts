@@ -3,41 +3,59 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { Chain, PutReceipt, RemoveReceipt } from "../Chain.ts"
+import type { Chain, PutReceipt, RemoveReceipt, TierReceipt } from "../Chain.ts"
 import { Conflict, Contended, Refused, type WriteError } from "../ChainError.ts"
-import type * as Generation from "../Generation.ts"
+import type { Generation } from "../Generation.ts"
 import * as Header from "../Header.ts"
-import type * as Key from "../Key.ts"
+import type { Key } from "../Key.ts"
+import type { GroupRemoval, Removal, Write } from "../Tier.ts"
 import { type Operation, TierError, Unavailable } from "../TierError.ts"
 import * as Caches from "./caches.ts"
-import type { Detach } from "./reads.ts"
+import type { Member } from "./member.ts"
 import { blobOf, type State } from "./state.ts"
 
 type Writes = Pick<Chain, "put" | "remove" | "removeGroup">
 
+/** How a write ends the joining of flights that may have read what it replaces. */
+export interface Detach {
+  readonly detach: (key: Key) => void
+  readonly detachGroup: (group: string) => void
+}
+
 /** What the store has done, if there is one. */
-interface Landed {
-  readonly generation: Generation.Generation
-  readonly receipts: ReadonlyArray<Caches.TierReceipt>
+interface Landed<A> {
+  readonly answer: A
+  readonly generation: Generation
+}
+
+/** A write to the store, as `overtake` sends it. */
+interface Sending<A> {
+  readonly operation: "put" | "remove" | "removeGroup"
+  readonly subject: string
+  readonly send: (store: Member, generation: Generation) => Effect.Effect<A, TierError>
+  /** The generation that stood in the way; undefined: none. */
+  readonly currentOf: (answer: A) => Generation | undefined
+  /** Makes older copies invisible and drops them: what is in the store is not what they are of, or not known to be. */
+  readonly forget: (generation: Generation) => Effect.Effect<unknown>
 }
 
 /** Times that a write which others overtook is sent again. */
 const attempts = 3
 
-export const make = (state: State, detach: Detach): Writes => {
-  const { activities, caches, floors, generations, headers, scope, store } = state
+export const make = (state: State, { detach, detachGroup }: Detach): Writes => {
+  const { activities, caches, floors, generations, headers, remember, store } = state
 
   /** Makes older copies of a key invisible, everywhere and at once. */
-  const supersede = (key: Key.Key, generation: Generation.Generation): void => {
+  const supersede = (key: Key, generation: Generation): void => {
     floors.raise(key.text, generation)
-    headers.delete(key)
-    detach.key(key)
+    headers.deleteBelow(key, generation)
+    detach(key)
   }
 
-  const supersedeGroup = (group: string, generation: Generation.Generation): void => {
+  const supersedeGroup = (group: string, generation: Generation): void => {
     floors.raise(group, generation)
     headers.deleteGroup(group)
-    detach.group(group)
+    detachGroup(group)
   }
 
   /** A write, once begun, runs to its end. */
@@ -49,154 +67,205 @@ export const make = (state: State, detach: Detach): Writes => {
     )
 
   const inEveryCache = (
-    act: (cache: State["caches"][number]) => Effect.Effect<Caches.TierReceipt>
-  ): Effect.Effect<ReadonlyArray<Caches.TierReceipt>> => Effect.forEach(caches, act, { concurrency: "unbounded" })
+    act: (cache: Member) => Effect.Effect<TierReceipt>
+  ): Effect.Effect<ReadonlyArray<TierReceipt>> => Effect.forEach(caches, act, { concurrency: "unbounded" })
+
+  const dropEverywhere = (key: Key, generation: Generation) =>
+    Effect.suspend(() => {
+      supersede(key, generation)
+      return inEveryCache((cache) => Caches.drop(state, cache, key, generation))
+    })
+
+  const dropGroupEverywhere = (group: string, generation: Generation) =>
+    Effect.suspend(() => {
+      supersedeGroup(group, generation)
+      return inEveryCache((cache) => Caches.dropGroup(state, cache, group, generation))
+    })
 
   /**
    * Sends a write to the store; one that it says is superseded is sent again with a generation past the current one, so
    * that the last writer to reach the store wins, whatever the clocks say.
+   *
+   * After an error that leaves open whether the store has written, older copies are dropped, and again when a write that
+   * was given up lands later.
    */
   const overtake = <A extends { readonly _tag: string }>(
-    subject: string,
-    send: (generation: Generation.Generation) => Effect.Effect<A, TierError>,
-    currentOf: (answer: A) => Generation.Generation | undefined,
-    onUnknown: (generation: Generation.Generation) => Effect.Effect<unknown>
-  ): Effect.Effect<{ readonly answer: A; readonly generation: Generation.Generation }, TierError | Contended> => {
-    const attempt = (
-      n: number
-    ): Effect.Effect<{ readonly answer: A; readonly generation: Generation.Generation }, TierError | Contended> =>
+    target: Member,
+    { currentOf, forget, operation, send, subject }: Sending<A>
+  ): Effect.Effect<Landed<A>, TierError | Contended> => {
+    const attempt = (left: number): Effect.Effect<Landed<A>, TierError | Contended> =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const generation = generations.next(now)
-        return Effect.flatMap(
-          Effect.tapError(send(generation), (error) => (error.isUnknownOutcome ? onUnknown(generation) : Effect.void)),
-          (answer) => {
+        let isGivenUp = false
+        const sent = target.call(operation, () =>
+          Effect.onExit(send(target, generation), () => (isGivenUp ? forget(generation) : Effect.void))
+        )
+        return sent.pipe(
+          Effect.tapError((error) => {
+            isGivenUp = true
+            target.counters.writeFailed += 1
+            return error.isUnknownOutcome || target.retries || operation === "removeGroup"
+              ? forget(generation)
+              : Effect.void
+          }),
+          Effect.flatMap((answer): Effect.Effect<Landed<A>, TierError | Contended> => {
             const current = currentOf(answer)
             if (current === undefined) return Effect.succeed({ answer, generation })
             generations.witness(current)
-            return n < attempts ? attempt(n + 1) : Effect.fail(new Contended({ key: subject }))
-          }
+            return left > 1 ? attempt(left - 1) : Effect.fail(new Contended({ key: subject }))
+          })
         )
       })
-    return attempt(1)
+    return attempt(attempts)
   }
 
-  /** The store may or may not have written: copies must not outlive the doubt. */
-  const forget = (key: Key.Key) => (generation: Generation.Generation) => {
-    supersede(key, generation)
-    return inEveryCache((cache) => Caches.drop(cache, floors, key, generation, scope))
+  /** A conflict tells what the store has: copies of anything older are out of date. */
+  const conflict = (key: Key, current: Generation | "absent", at: Generation): Effect.Effect<never, Conflict> =>
+    Effect.suspend(() => {
+      const floor = current === "absent" ? at : current
+      supersede(key, floor)
+      return Effect.andThen(
+        inEveryCache((cache) => Caches.drop(state, cache, key, floor - 1)),
+        Effect.fail(new Conflict({ key: key.text, current }))
+      )
+    })
+
+  /**
+   * The caches of a chain without a store. One that has a newer blob (a clock has stepped back) is overtaken as a store
+   * would be.
+   */
+  const inCachesOnly = (
+    act: (generation: Generation) => Effect.Effect<ReadonlyArray<TierReceipt>>
+  ): Effect.Effect<{ readonly generation: Generation; readonly tiers: ReadonlyArray<TierReceipt> }> => {
+    const attempt = (left: number): ReturnType<typeof inCachesOnly> =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const generation = generations.next(now)
+        return Effect.flatMap(act(generation), (tiers) => {
+          const newest = Math.max(0, ...tiers.map(({ current }) => current ?? 0))
+          generations.witness(newest)
+          return newest > generation && left > 1 ? attempt(left - 1) : Effect.succeed({ generation, tiers })
+        })
+      })
+    return attempt(attempts)
   }
+
+  // --- put -----------------------------------------------------------------------
 
   const put: Writes["put"] = (key, draft, options) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const template = blobOf(key, draft, Number.MAX_SAFE_INTEGER, now)
-      const blobAt = (generation: Generation.Generation) => ({
-        header: { ...template.header, generation },
-        body: template.body
-      })
-      const stored: Effect.Effect<Landed, WriteError> =
-        store === undefined
-          ? Effect.sync(() => ({ generation: generations.next(now), receipts: [] }))
-          : overtake(
-              key.text,
-              (generation) => store.guard("put", store.tier.put(blobAt(generation), { expected: options?.expected })),
-              (write) => (write._tag === "Superseded" ? write.current : undefined),
-              forget(key)
-            ).pipe(
-              Effect.tapError(() => Effect.sync(() => (store.counters.writeFailed += 1))),
-              Effect.flatMap(({ answer, generation }): Effect.Effect<Landed, WriteError> => {
-                if (answer._tag === "Conflict")
-                  return Effect.fail(new Conflict({ key: key.text, current: answer.current }))
-                if (answer._tag === "Declined") {
-                  return Effect.fail(new Refused({ key: key.text, tier: store.tier.name, why: answer.why }))
-                }
-                store.counters.stored += 1
-                return Effect.succeed({ generation, receipts: [{ tier: store.tier.name, outcome: "stored" as const }] })
-              })
-            )
-      const write = Effect.flatMap(stored, ({ generation, receipts }) => {
-        const blob = blobAt(generation)
-        supersede(key, generation)
-        headers.set(blob.header)
-        return Effect.map(
-          inEveryCache((cache) => Caches.replace(cache, floors, blob, scope)),
-          (cached): PutReceipt => ({ header: blob.header, tiers: [...receipts, ...cached] })
+      const blobAt = (generation: Generation) => ({ header: { ...template.header, generation }, body: template.body })
+
+      const intoCaches = (generation: Generation) =>
+        Effect.suspend(() => {
+          const blob = blobAt(generation)
+          supersede(key, generation)
+          const since = floors.mark()
+          remember(blob.header, since)
+          return inEveryCache((cache) => Caches.replace(state, cache, blob, since))
+        })
+
+      const intoStore = (target: Member): Effect.Effect<PutReceipt, WriteError> =>
+        Effect.flatMap(
+          overtake<Write>(target, {
+            operation: "put",
+            subject: key.text,
+            send: ({ tier }, generation) => tier.put(blobAt(generation), { expected: options?.expected }),
+            currentOf: (write) => (write._tag === "Superseded" ? write.current : undefined),
+            forget: (generation) => dropEverywhere(key, generation)
+          }),
+          ({ answer, generation }): Effect.Effect<PutReceipt, WriteError> => {
+            if (answer._tag === "Conflict") return conflict(key, answer.current, generation)
+            if (answer._tag === "Declined") {
+              target.counters.declined += 1
+              return Effect.fail(new Refused({ key: key.text, tier: target.tier.name, why: answer.why }))
+            }
+            target.counters.stored += 1
+            return Effect.map(intoCaches(generation), (cached) => ({
+              header: blobAt(generation).header,
+              tiers: [{ tier: target.tier.name, outcome: "stored" as const }, ...cached]
+            }))
+          }
         )
-      })
+
+      const write: Effect.Effect<PutReceipt, WriteError> =
+        store === undefined
+          ? Effect.map(inCachesOnly(intoCaches), ({ generation, tiers }) => ({
+              header: blobAt(generation).header,
+              tiers
+            }))
+          : intoStore(store)
       return Effect.andThen(Header.encode(template.header), writing("put", write))
     })
 
+  // --- remove --------------------------------------------------------------------
+
   const remove: Writes["remove"] = (key, options) => {
     const expected = options?.expected
-    const removed: Effect.Effect<Landed, WriteError> =
-      store === undefined
-        ? Effect.map(Clock.currentTimeMillis, (now) => ({ generation: generations.next(now), receipts: [] }))
-        : overtake(
-            key.text,
-            (generation) => store.guard("remove", store.tier.remove(key, expected ?? generation)),
-            (removal) => (removal._tag === "Superseded" && expected === undefined ? removal.current : undefined),
-            forget(key)
-          ).pipe(
-            Effect.tapError(() => Effect.sync(() => (store.counters.writeFailed += 1))),
-            Effect.flatMap(({ answer, generation }): Effect.Effect<Landed, WriteError> => {
-              if (answer._tag === "Superseded")
-                return Effect.fail(new Conflict({ key: key.text, current: answer.current }))
-              if (answer._tag === "Absent" && expected !== undefined) {
-                return Effect.fail(new Conflict({ key: key.text, current: "absent" }))
-              }
-              if (answer._tag === "Removed") store.counters.removed += 1
-              return Effect.succeed({
-                // With `expected`, a put that came right after the removal must not fall below the floor.
-                generation: expected === undefined ? generation : expected + 1,
-                receipts: [{ tier: store.tier.name, outcome: Caches.lowerCase(answer._tag) }]
-              })
-            })
-          )
+    const fromStore = (target: Member): Effect.Effect<RemoveReceipt, WriteError> =>
+      Effect.flatMap(
+        overtake<Removal>(target, {
+          operation: "remove",
+          subject: key.text,
+          send: ({ tier }, generation) => tier.remove(key, expected ?? generation),
+          currentOf: (removal) =>
+            removal._tag === "Superseded" && expected === undefined ? removal.current : undefined,
+          forget: (generation) => dropEverywhere(key, generation)
+        }),
+        ({ answer, generation }): Effect.Effect<RemoveReceipt, WriteError> => {
+          if (answer._tag === "Superseded") return conflict(key, answer.current, generation)
+          if (answer._tag === "Absent" && expected !== undefined) return conflict(key, "absent", generation)
+          if (answer._tag === "Removed") target.counters.removed += 1
+          // With `expected`, a put that came right after the removal must not fall below the floor.
+          const floor = expected === undefined ? generation : expected + 1
+          return Effect.map(dropEverywhere(key, floor), (cached) => ({
+            generation,
+            tiers: [Caches.receiptOf(target, answer), ...cached]
+          }))
+        }
+      )
     return writing(
       "remove",
-      Effect.flatMap(removed, ({ generation, receipts }) => {
-        supersede(key, generation)
-        return Effect.map(
-          inEveryCache((cache) => Caches.drop(cache, floors, key, generation, scope)),
-          (cached): RemoveReceipt => ({ generation, tiers: [...receipts, ...cached] })
-        )
-      })
+      store === undefined ? inCachesOnly((generation) => dropEverywhere(key, generation)) : fromStore(store)
     )
   }
 
   const removeGroup: Writes["removeGroup"] = (group) => {
-    const dropEverywhere = (generation: Generation.Generation) => {
-      supersedeGroup(group, generation)
-      return inEveryCache((cache) => Caches.dropGroup(cache, floors, group, generation, scope))
-    }
-    const removed: Effect.Effect<Landed, WriteError> =
-      store === undefined
-        ? Effect.map(Clock.currentTimeMillis, (now) => ({ generation: generations.next(now), receipts: [] }))
-        : overtake(
-            group,
-            (generation) => store.guard("removeGroup", store.tier.removeGroup(group, generation)),
-            (removal) => (removal._tag === "Removed" && removal.superseded > 0 ? removal.current : undefined),
-            dropEverywhere
-          ).pipe(
-            Effect.tapError(() => Effect.sync(() => (store.counters.writeFailed += 1))),
-            Effect.map(({ answer, generation }) => {
-              if (answer._tag === "Removed") store.counters.removed += answer.removed
-              const outcome =
-                answer._tag === "Accepted"
-                  ? "accepted"
-                  : answer.removed > 0
-                    ? ("removed" as const)
-                    : ("absent" as const)
-              return { generation, receipts: [{ tier: store.tier.name, outcome }] }
-            })
-          )
+    const fromStore = (target: Member): Effect.Effect<RemoveReceipt, WriteError> =>
+      Effect.suspend(() => {
+        let removed = 0
+        return Effect.flatMap(
+          overtake<GroupRemoval>(target, {
+            operation: "removeGroup",
+            subject: group,
+            send: ({ tier }, generation) =>
+              Effect.tap(tier.removeGroup(group, generation), (removal) =>
+                Effect.sync(() => (removed += removal._tag === "Removed" ? removal.removed : 0))
+              ),
+            currentOf: (removal) =>
+              removal._tag === "Removed" && removal.superseded > 0 ? removal.current : undefined,
+            forget: (generation) => dropGroupEverywhere(group, generation)
+          }).pipe(
+            // What earlier attempts have removed is gone from the store.
+            Effect.tapError((error) =>
+              error._tag === "Contended"
+                ? Effect.flatMap(Clock.currentTimeMillis, (now) => dropGroupEverywhere(group, generations.next(now)))
+                : Effect.void
+            )
+          ),
+          ({ answer, generation }) => {
+            target.counters.removed += removed
+            const outcome = answer._tag === "Accepted" ? "accepted" : removed > 0 ? "removed" : "absent"
+            return Effect.map(dropGroupEverywhere(group, generation), (cached) => ({
+              generation,
+              tiers: [{ tier: target.tier.name, outcome } as const, ...cached]
+            }))
+          }
+        )
+      })
     return writing(
       "removeGroup",
-      Effect.flatMap(removed, ({ generation, receipts }) =>
-        Effect.map(dropEverywhere(generation), (cached): RemoveReceipt => ({
-          generation,
-          tiers: [...receipts, ...cached]
-        }))
-      )
+      store === undefined ? inCachesOnly((generation) => dropGroupEverywhere(group, generation)) : fromStore(store)
     )
   }
 

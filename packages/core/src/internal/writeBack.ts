@@ -1,0 +1,105 @@
+/**
+ * What follows an answer: copies of what was found into the faster caches, and of what was made into the store and the
+ * caches. Results held for that are counted; past the limit, copies into caches are dropped.
+ */
+import * as Effect from "effect/Effect"
+import type { Blob } from "../Blob.ts"
+import type { Mark } from "../Floor.ts"
+import type { Generation } from "../Generation.ts"
+import * as Caches from "./caches.ts"
+import type { State } from "./state.ts"
+
+export interface WriteBack {
+  /** Copies what was found into `into`; dropped while too many bytes are held. */
+  readonly copyUp: (blob: Blob, into: State["caches"], since: Mark) => Effect.Effect<void>
+  /**
+   * Writes what was made in the place of `replaced`, or of nothing: a put or remove that came between wins, and what was
+   * made is forgotten.
+   */
+  readonly writeMade: (blob: Blob, since: Mark, replaced: Generation | undefined) => Effect.Effect<void>
+}
+
+export const make = (state: State): WriteBack => {
+  const { caches, floors, generations, maxHeldBytes, remember, store } = state
+  let heldBytes = 0
+
+  const holding = (blob: Blob, effect: Effect.Effect<void>): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const bytes = blob.body._tag === "Inline" ? blob.body.bytes.byteLength : 0
+      heldBytes += bytes
+      return Effect.ensuring(
+        effect,
+        Effect.sync(() => (heldBytes -= bytes))
+      )
+    })
+
+  const isFull = (blob: Blob): boolean => heldBytes + blob.header.size > maxHeldBytes
+
+  const copyUp: WriteBack["copyUp"] = (blob, into, since) =>
+    Effect.suspend(() =>
+      into.length === 0 || isFull(blob)
+        ? Effect.void
+        : holding(
+            blob,
+            Effect.forEach(into, (cache) => Caches.promote(state, cache, blob, since), {
+              concurrency: "unbounded",
+              discard: true
+            })
+          )
+    )
+
+  /** The caches' part: what they have of the replaced blob must go even if they do not take the new one. */
+  const renew = (blob: Blob, since: Mark, replaced: Generation | undefined): Effect.Effect<void> =>
+    Effect.forEach(
+      caches,
+      (cache) => {
+        if (replaced === undefined) return isFull(blob) ? Effect.void : Caches.promote(state, cache, blob, since)
+        return isFull(blob)
+          ? Caches.drop(state, cache, blob.header.key, replaced)
+          : Effect.flatMap(
+              Caches.promote(state, cache, blob, since, store === undefined ? replaced : undefined),
+              (promoted) =>
+                promoted.outcome === "stored" ? Effect.void : Caches.drop(state, cache, blob.header.key, replaced)
+            )
+      },
+      { concurrency: "unbounded", discard: true }
+    )
+
+  const writeMade: WriteBack["writeMade"] = (blob, since, replaced) =>
+    Effect.suspend(() => {
+      if (floors.discards(blob.header, since)) return Effect.void
+      if (store === undefined) return renewHolding(blob, since, replaced)
+      const { key } = blob.header
+      return holding(
+        blob,
+        store
+          .call("put", () => store.tier.put(blob, { expected: replaced ?? "absent" }))
+          .pipe(
+            Effect.flatMap((write) => {
+              switch (write._tag) {
+                case "Stored":
+                  store.counters.stored += 1
+                  remember(blob.header, since)
+                  return renew(blob, since, replaced)
+                case "Declined":
+                  store.counters.declined += 1
+                  return Effect.logWarning(`made, but the store does not take it: ${write.why} key=${key.text}`)
+                case "Superseded":
+                  return Effect.sync(() => generations.witness(write.current))
+                case "Conflict":
+                  return Effect.void
+              }
+            }),
+            Effect.catch((error) => {
+              store.counters.writeFailed += 1
+              return Effect.logWarning(`made, but not stored key=${key.text}`, error.message)
+            })
+          )
+      )
+    })
+
+  const renewHolding = (blob: Blob, since: Mark, replaced: Generation | undefined): Effect.Effect<void> =>
+    isFull(blob) && replaced === undefined ? Effect.void : holding(blob, renew(blob, since, replaced))
+
+  return { copyUp, writeMade }
+}
