@@ -61,6 +61,20 @@ describe("documents", () => {
     })
   )
 
+  it.live("README.md shows an example that works", () =>
+    Effect.gen(function* () {
+      const shown = /```ts\n([^]*?)```/.exec(yield* document("README.md"))?.[1]
+      assert.strictEqual(shown, yield* document("integration-tests/examples/notes.ts"))
+      const directory = yield* temporaryDirectory
+      const runner = join(root, "integration-tests/test/support/runNotes.ts")
+      const { stdout } = yield* Effect.promise(() =>
+        promisify(execFile)(process.execPath, ["--conditions=@terrace/source", runner], { cwd: directory })
+      )
+
+      assert.strictEqual(stdout, "Buy milk")
+    })
+  )
+
   it.live("npm start builds and serves", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory

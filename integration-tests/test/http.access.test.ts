@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { readdir } from "node:fs/promises"
 import { request } from "node:http"
+import { connect } from "node:net"
 import { dirname } from "node:path"
 import { png } from "./support/images.ts"
 import { start, type TestServer } from "./support/TestServer.ts"
@@ -116,7 +117,9 @@ describe("ids", () => {
           "/images/a/b",
           "/images/",
           "/images/.hidden",
-          `/images/${"a".repeat(201)}`
+          `/images/${"a".repeat(201)}`,
+          "http://127.0.0.1/images/%2e%2e/healthz",
+          "http://127.0.0.1/images/%2e%2e"
         ]
         for (const target of targets) {
           for (const method of ["GET", "PUT", "DELETE"]) {
@@ -129,5 +132,36 @@ describe("ids", () => {
         assert.deepStrictEqual(yield* Effect.promise(() => readdir(outside)), before)
         assert.strictEqual((yield* raw(server, "PUT", `/images/${"a".repeat(200)}`, {}, image)).status, 201)
       })
+  )
+})
+
+describe("what is no request", () => {
+  /** Sends bytes as they are, and reads the answer to its end. */
+  const exchange = (server: TestServer, bytes: string) =>
+    Effect.callback<string>((resume) => {
+      const { hostname, port } = new URL(server.url)
+      const socket = connect(Number(port), hostname, () => socket.write(bytes))
+      const runs: Array<Buffer> = []
+      socket.on("data", (run) => runs.push(run))
+      socket.on("error", (error) => resume(Effect.die(error)))
+      socket.on("close", () => resume(Effect.succeed(Buffer.concat(runs).toString())))
+    })
+
+  it.live("is answered with a problem", () =>
+    Effect.gen(function* () {
+      const server = yield* start()
+      const attempts: ReadonlyArray<readonly [string, string]> = [
+        ["NONSENSE\r\n\r\n", "400 Bad Request"],
+        ["GET / HTTP/1.1\r\nconnection: close\r\n\r\n", "400 Bad Request"],
+        ["GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n", "400 Bad Request"],
+        [`GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nx: ${"x".repeat(20_000)}\r\n\r\n`, "431 Request Header Fields Too Large"]
+      ]
+      for (const [bytes, status] of attempts) {
+        const answer = yield* exchange(server, bytes)
+        assert.include(answer, `HTTP/1.1 ${status}`)
+        assert.include(answer, "application/problem+json")
+        assert.include(answer, "nosniff")
+      }
+    })
   )
 })

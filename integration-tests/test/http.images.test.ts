@@ -20,6 +20,7 @@ const bytesOf = (response: Response) => Effect.promise(async () => Buffer.from(a
 /** What the answers of all routes may hold. */
 interface Answer {
   readonly id?: string
+  readonly etag?: string
   readonly contentType?: string
   readonly width?: number
   readonly height?: number
@@ -120,7 +121,7 @@ layer(Layer.effect(Server, start()), { excludeTestServices: true, timeout: 60_00
     it.effect("lets one of twenty writers with the same If-Match through", () =>
       Effect.gen(function* () {
         const first = yield* put("race", yield* Effect.promise(() => png(20, 20)))
-        const etag = first.headers.get("etag") ?? ""
+        const { etag = "" } = yield* jsonOf(first)
         const images = yield* Effect.forEach(
           Array.from({ length: 20 }, (_, index) => index),
           (index) => Effect.promise(() => png(20, 20, 100 + index))
@@ -158,6 +159,7 @@ layer(Layer.effect(Server, start()), { excludeTestServices: true, timeout: 60_00
     it.effect("answers with validators, caching and security headers", () =>
       Effect.gen(function* () {
         const stored = yield* put("headers", yield* Effect.promise(() => png(64, 64)))
+        const { etag = "" } = yield* jsonOf(stored)
         const response = yield* send("/images/headers")
         const body = yield* bytesOf(response)
 
@@ -170,7 +172,7 @@ layer(Layer.effect(Server, start()), { excludeTestServices: true, timeout: 60_00
           "content-security-policy": "default-src 'none'; sandbox",
           "content-type": "image/webp",
           "cross-origin-resource-policy": "cross-origin",
-          etag: stored.headers.get("etag") ?? "",
+          etag,
           "x-content-type-options": "nosniff"
         })
         assert.isNotNull(response.headers.get("last-modified"))
@@ -198,7 +200,7 @@ layer(Layer.effect(Server, start()), { excludeTestServices: true, timeout: 60_00
     it.effect("answers 304 without a body to a conditional request that holds", () =>
       Effect.gen(function* () {
         const stored = yield* put("conditional", yield* Effect.promise(() => png(64, 64)))
-        const etag = stored.headers.get("etag") ?? ""
+        const { etag = "" } = yield* jsonOf(stored)
         for (const header of [etag, `W/${etag}`, `"other", ${etag}`, "*"]) {
           const response = yield* send("/images/conditional", { headers: { "if-none-match": header } })
           assert.strictEqual(response.status, 304, header)
@@ -301,16 +303,66 @@ layer(Layer.effect(Server, start()), { excludeTestServices: true, timeout: 60_00
     it.effect("with If-Match removes only what the client knows", () =>
       Effect.gen(function* () {
         const stored = yield* put("kept", yield* Effect.promise(() => png(30, 30)))
+        const { etag = "" } = yield* jsonOf(stored)
         const remove = (etag: string) => send("/images/kept", { method: "DELETE", headers: { "if-match": etag } })
 
         assert.strictEqual(yield* problemOf(yield* remove(`"other"`)), "precondition-failed")
         assert.strictEqual((yield* send("/images/kept")).status, 200)
-        assert.strictEqual((yield* remove(stored.headers.get("etag") ?? "")).status, 200)
+        assert.strictEqual((yield* remove(etag)).status, 200)
+      })
+    )
+  })
+
+  describe("what came between", () => {
+    it.effect("a DELETE with If-Match and what it deletes never takes a newer image with it", () =>
+      Effect.gen(function* () {
+        const [one, other] = yield* Effect.promise(() => Promise.all([png(16, 16, 1), png(16, 16, 2)]))
+        for (let round = 0; round < 40; round++) {
+          const { etag = "" } = yield* jsonOf(yield* put("contended", one))
+          const [removed, stored] = yield* Effect.all(
+            [send("/images/contended", { method: "DELETE", headers: { "if-match": etag } }), put("contended", other)],
+            { concurrency: "unbounded" }
+          )
+          const served = yield* send("/images/contended")
+          yield* bytesOf(served)
+          assert.isTrue(stored.ok)
+          assert.include([200, 412], removed.status)
+          assert.strictEqual(served.status, 200, `round ${round}: DELETE ${removed.status}, PUT ${stored.status}`)
+        }
+      })
+    )
+  })
+
+  describe("the id metadata", () => {
+    it.effect("is one like any other", () =>
+      Effect.gen(function* () {
+        assert.strictEqual((yield* put("metadata", yield* Effect.promise(() => png(20, 20)))).status, 201)
+        assert.strictEqual((yield* send("/images/metadata")).status, 200)
+        assert.strictEqual((yield* jsonOf(yield* send("/images/metadata/metadata"))).id, "metadata")
+      })
+    )
+  })
+
+  describe("GET /images/:id/metadata", () => {
+    it.effect("can be asked again for nothing", () =>
+      Effect.gen(function* () {
+        yield* put("asked", yield* Effect.promise(() => png(20, 20)))
+        const first = yield* send("/images/asked/metadata")
+        const second = yield* send("/images/asked/metadata", {
+          headers: { "if-none-match": first.headers.get("etag") ?? "" }
+        })
+        assert.deepStrictEqual([first.status, second.status], [200, 304])
       })
     )
   })
 
   describe("GET /images", () => {
+    it.effect("refuses a position that it did not give", () =>
+      Effect.gen(function* () {
+        assert.strictEqual(yield* problemOf(yield* send("/images?after=zzz")), "invalid-parameter")
+      })
+    )
+
     it.effect("lists ids by prefix, page by page, each once", () =>
       Effect.gen(function* () {
         const image = yield* Effect.promise(() => png(20, 20))

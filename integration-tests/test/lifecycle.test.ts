@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { createHash } from "node:crypto"
 import { readdir, writeFile } from "node:fs/promises"
-import { request } from "node:http"
+import { Agent, request } from "node:http"
 import { join } from "node:path"
 import { png } from "./support/images.ts"
 import { spawnServer, start, startOn, temporaryDirectory, type TestServer } from "./support/TestServer.ts"
@@ -24,7 +24,8 @@ describe("a restart", () => {
       const cold = yield* get
       const warm = yield* get
 
-      assert.strictEqual(cold.headers.get("etag"), stored.headers.get("etag"))
+      const { etag } = (yield* Effect.promise(() => stored.json())) as { readonly etag: string }
+      assert.strictEqual(cold.headers.get("etag"), etag)
       assert.strictEqual(cold.headers.get("cache-status"), "terrace-filesystem;hit, terrace-memory;fwd=miss")
       assert.strictEqual(warm.headers.get("cache-status"), "terrace-memory;hit")
       assert.isTrue(second.log.some((line) => /message="cache hit" tier=filesystem id=kept/.test(line)))
@@ -116,6 +117,64 @@ describe("SIGTERM", () => {
       assert.strictEqual(yield* Effect.promise(() => ended), 0)
       const again = yield* startOn(dataDir)
       assert.strictEqual((yield* Effect.promise(() => fetch(`${again.url}/images/slow`))).status, 200)
+    })
+  )
+})
+
+describe("a stop", () => {
+  it.live("answers the last requests with Connection: close, and takes no more", () =>
+    Effect.gen(function* () {
+      const server = yield* start()
+      const image = yield* Effect.promise(() => png(1200, 1200))
+      const { hostname, port } = new URL(server.url)
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+      const upload = (id: string) =>
+        new Promise<{ readonly status: number | undefined; readonly connection: string | undefined } | Error>(
+          (resolve) => {
+            const sent = request({ hostname, port, agent, method: "PUT", path: `/images/${id}` }, (response) => {
+              response.resume()
+              resolve({ status: response.statusCode, connection: response.headers.connection })
+            })
+            sent.on("error", resolve)
+            sent.end(image)
+          }
+        )
+      const first = upload("first")
+      yield* Effect.promise(() => fetch(`${server.url}/healthz`))
+      const ended = server.end("SIGTERM")
+      const second = upload("second")
+
+      assert.deepStrictEqual(yield* Effect.promise(() => first), { status: 201, connection: "close" })
+      assert.instanceOf(yield* Effect.promise(() => second), Error)
+      assert.strictEqual(yield* Effect.promise(() => ended), 0)
+      assert.isTrue(server.log.some((line) => line.includes("message=stopping")))
+      assert.isTrue(server.log.some((line) => line.includes("message=stopped")))
+    })
+  )
+
+  it.live("is not held up by a client that never ends, once it is asked twice", () =>
+    Effect.gen(function* () {
+      const server = yield* start()
+      const { hostname, port } = new URL(server.url)
+      const stuck = request({
+        hostname,
+        port,
+        method: "PUT",
+        path: "/images/stuck",
+        headers: { "content-length": 1_000 }
+      })
+      stuck.on("error", () => undefined)
+      yield* Effect.promise(() => new Promise<void>((resolve) => stuck.write("x", () => resolve())))
+      yield* Effect.promise(() => fetch(`${server.url}/healthz`))
+
+      const ended = server.end("SIGTERM")
+      yield* Effect.promise(async () => {
+        while (!server.log.some((line) => line.includes("message=stopping")))
+          await new Promise((next) => setImmediate(next))
+      })
+      server.process.kill("SIGTERM")
+
+      assert.strictEqual(yield* Effect.promise(() => ended), 0)
     })
   )
 })

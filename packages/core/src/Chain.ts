@@ -103,6 +103,11 @@ export interface TierReceipt {
   readonly current?: Generation.Generation | undefined
 }
 
+export interface RemoveGroupOptions {
+  /** Remove only blobs of at most this generation; newer ones stay. */
+  readonly upTo?: Generation.Generation | undefined
+}
+
 export interface PutReceipt {
   readonly header: Header.Header
   /** What each tier said; the store first. */
@@ -170,7 +175,7 @@ export interface Chain<in out E = never> {
   readonly remove: (key: Key.Key, options?: RemoveOptions) => Effect.Effect<RemoveReceipt, WriteError>
 
   /** Removes all blobs of a group everywhere. Behavior: as `remove`. */
-  readonly removeGroup: (group: string) => Effect.Effect<RemoveReceipt, WriteError>
+  readonly removeGroup: (group: string, options?: RemoveGroupOptions) => Effect.Effect<RemoveReceipt, WriteError>
 
   /** Lists the store's entries; without a store, fails with `Unsupported`. */
   readonly scan: (options?: Tier.ScanOptions) => Stream.Stream<Tier.Entry, TierError>

@@ -148,7 +148,10 @@ export interface Tier {
   /** Removes every blob of the group of at most this generation. A group whose name only begins alike is untouched. */
   readonly removeGroup: (group: string, generation: Generation) => Effect.Effect<GroupRemoval, TierError>
 
-  /** Lists entries in a stable order of the tier's own; duplicates may occur. */
+  /**
+   * Lists entries in a stable order of the tier's own; duplicates may occur. A tier that can tell that `after` is no
+   * cursor of its own fails with `BadCursor`.
+   */
   readonly scan: (options?: ScanOptions) => Stream.Stream<Entry, TierError>
 
   readonly usage: Effect.Effect<Usage, TierError>

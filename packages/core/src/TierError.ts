@@ -65,6 +65,13 @@ export class Unsupported extends Schema.TaggedError<Unsupported>("@terrace/core/
   readonly isRetryable = false
 }
 
+/** The cursor of a scan is none that this tier has given. */
+export class BadCursor extends Schema.TaggedError<BadCursor>("@terrace/core/TierError/BadCursor")("BadCursor", {
+  cursor: Schema.String
+}) {
+  readonly isRetryable = false
+}
+
 /** Anything else; a bug or a backend that answers outside its contract. */
 export class Unknown extends Schema.TaggedError<Unknown>("@terrace/core/TierError/Unknown")("Unknown", {
   cause: Schema.Defect()
@@ -72,13 +79,34 @@ export class Unknown extends Schema.TaggedError<Unknown>("@terrace/core/TierErro
   readonly isRetryable = false
 }
 
-export type Reason = Unavailable | TimedOut | Throttled | Denied | NoSpace | Corrupt | Gone | Unsupported | Unknown
+export type Reason =
+  | Unavailable
+  | TimedOut
+  | Throttled
+  | Denied
+  | NoSpace
+  | Corrupt
+  | Gone
+  | Unsupported
+  | BadCursor
+  | Unknown
 
 /** The one error of tier operations; match its `reason` with `Effect.catchReason`. */
 export class TierError extends Schema.TaggedError<TierError>("@terrace/core/TierError")("TierError", {
   tier: Schema.String,
   operation: Schema.Literals(operations),
-  reason: Schema.Union([Unavailable, TimedOut, Throttled, Denied, NoSpace, Corrupt, Gone, Unsupported, Unknown])
+  reason: Schema.Union([
+    Unavailable,
+    TimedOut,
+    Throttled,
+    Denied,
+    NoSpace,
+    Corrupt,
+    Gone,
+    Unsupported,
+    BadCursor,
+    Unknown
+  ])
 }) {
   override get message(): string {
     const { reason } = this
@@ -91,7 +119,9 @@ export class TierError extends Schema.TaggedError<TierError>("@terrace/core/Tier
             ? reason.key
             : reason._tag === "Unsupported"
               ? reason.capability
-              : causeText(reason.cause)
+              : reason._tag === "BadCursor"
+                ? JSON.stringify(reason.cursor.slice(0, 60))
+                : causeText(reason.cause)
     return `${this.tier}.${this.operation}: ${reason._tag}${detail === "" ? "" : `: ${detail}`}`
   }
 

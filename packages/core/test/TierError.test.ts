@@ -14,6 +14,7 @@ const reasons: ReadonlyArray<readonly [TierError.Reason, retryable: boolean, unk
   [new TierError.Corrupt({ detail: "chunk 3" }), false, false, "Corrupt: chunk 3"],
   [new TierError.Gone({ key: "hero/master" }), false, false, "Gone: hero/master"],
   [new TierError.Unsupported({ capability: "list" }), false, false, "Unsupported: list"],
+  [new TierError.BadCursor({ cursor: "x" }), false, false, 'BadCursor: "x"'],
   [new TierError.Unknown({ cause: { status: 599 } }), false, true, "Unknown"]
 ]
 
@@ -41,6 +42,7 @@ describe("TierError", () => {
       Corrupt: true,
       Gone: true,
       Unsupported: true,
+      BadCursor: true,
       Unknown: true
     }
     assert.sameMembers(

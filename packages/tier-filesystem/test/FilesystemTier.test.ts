@@ -406,8 +406,8 @@ describe("scan", () => {
       const { tier } = yield* fresh({ role: "store" })
       for (const after of ["", "garbage", "AAAA", Buffer.from("0000a~b").toString("base64url")]) {
         const failure = yield* Effect.flip(Stream.runDrain(tier.scan({ after })))
-        assert.strictEqual(failure.reason._tag, "Unknown")
-        assert.include(failure.message, "cursor")
+        assert.strictEqual(failure.reason._tag, "BadCursor")
+        assert.include(failure.message, "BadCursor")
       }
     })
   )

@@ -8,7 +8,7 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import { randomUUID } from "node:crypto"
+import { hash, randomUUID } from "node:crypto"
 import * as Conditional from "./Conditional.ts"
 import * as ImageAttributes from "./ImageAttributes.ts"
 import { type ImageLibrary, type Ingested, versionOf } from "./ImageLibrary.ts"
@@ -17,6 +17,7 @@ import * as ImageUrl from "./ImageUrl.ts"
 import * as Problem from "./Problem.ts"
 import * as RequestBody from "./RequestBody.ts"
 import type { Handle, Respond } from "./Routes.ts"
+import type { ServerConfig } from "./ServerConfig.ts"
 import * as Upload from "./Upload.ts"
 
 export interface Options {
@@ -27,7 +28,7 @@ export interface Options {
   /** Bytes of uploads in flight, all together. */
   readonly uploadBudget: RequestBody.Budget
   /** Value of `Cross-Origin-Resource-Policy` on images. */
-  readonly resourcePolicy: "cross-origin" | "same-site" | "same-origin"
+  readonly resourcePolicy: ServerConfig["resourcePolicy"]
 }
 
 export interface Handlers {
@@ -50,8 +51,8 @@ export const make = (library: ImageLibrary["Service"], options: Options): Handle
 
   // --- reading -----------------------------------------------------------------
 
-  const image: Handle = (request) =>
-    Effect.flatMap(Effect.fromResult(ImageUrl.parseImage(request.url)), (asked) =>
+  const image: Handle = (request, target) =>
+    Effect.flatMap(Effect.fromResult(ImageUrl.parseImage(target)), (asked) =>
       asked.preset === undefined && asked.version === undefined
         ? master(request, asked.id, 2)
         : variantOrVersion(request, asked, 2)
@@ -75,7 +76,7 @@ export const make = (library: ImageLibrary["Service"], options: Options): Handle
         const query = name === undefined ? `v=${current}` : `preset=${name}&v=${current}`
         return HttpServerResponse.redirect(`/images/${id}?${query}`, {
           status: 302,
-          headers: { ...policy, "cache-control": "no-store" }
+          headers: { ...policy, "cache-control": "no-store", "content-length": "0" }
         })
       }
       const again = attempts > 0 ? () => variantOrVersion(request, asked, attempts - 1) : undefined
@@ -108,21 +109,21 @@ export const make = (library: ImageLibrary["Service"], options: Options): Handle
       : Effect.catchIf(response, (error) => error._tag === "TierError" && error.reason._tag === "Gone", again)
   }
 
-  const metadata: Handle = (request) =>
+  const metadata: Handle = (request, target) =>
     Effect.gen(function* () {
-      const id = yield* Effect.fromResult(ImageUrl.parseId(request.url, "/metadata"))
+      const id = yield* Effect.fromResult(ImageUrl.parseId(target, "/metadata"))
       const answer = yield* library.header(id)
       if (answer._tag === "NotFound") return yield* imageNotFound(id)
-      return json(describe(answer.header), { "cache-control": "no-cache" })
+      return revalidated(request, describe(answer.header))
     })
 
   // --- writing -----------------------------------------------------------------
 
-  const create: Handle = (request) =>
-    Effect.flatMap(Effect.fromResult(ImageUrl.parseBare(request.url)), () => ingest(request, randomUUID()))
+  const create: Handle = (request, target) =>
+    Effect.flatMap(Effect.fromResult(ImageUrl.parseBare(target)), () => ingest(request, randomUUID()))
 
-  const replace: Handle = (request) =>
-    Effect.flatMap(Effect.fromResult(ImageUrl.parseId(request.url)), (id) => ingest(request, id))
+  const replace: Handle = (request, target) =>
+    Effect.flatMap(Effect.fromResult(ImageUrl.parseId(target)), (id) => ingest(request, id))
 
   const ingest = (request: HttpServerRequest, id: string): Respond =>
     Effect.gen(function* () {
@@ -139,7 +140,10 @@ export const make = (library: ImageLibrary["Service"], options: Options): Handle
   const upload = (request: HttpServerRequest) =>
     Effect.gen(function* () {
       const contentType = request.headers["content-type"] ?? ""
-      if (request.headers["content-encoding"] !== undefined) {
+      if (request.headers["content-range"] !== undefined) {
+        return yield* Problem.of("invalid-upload", "the request has a Content-Range: expected a whole image")
+      }
+      if ((request.headers["content-encoding"] ?? "identity") !== "identity") {
         return yield* Problem.of("unsupported-type", "the body has a Content-Encoding: expected none")
       }
       if (contentType.startsWith("multipart/")) {
@@ -162,39 +166,38 @@ export const make = (library: ImageLibrary["Service"], options: Options): Handle
       )
     })
 
-  const remove: Handle = (request) =>
+  const remove: Handle = (request, target) =>
     Effect.gen(function* () {
-      const id = yield* Effect.fromResult(ImageUrl.parseId(request.url))
+      const id = yield* Effect.fromResult(ImageUrl.parseId(target))
       const removed = yield* library.remove(id, precondition(request))
-      yield* Effect.annotateLogs(Effect.logInfo("image removed"), { id })
+      if (removed.masters.some(({ outcome }) => outcome === "removed")) {
+        yield* Effect.annotateLogs(Effect.logInfo("image removed"), { id })
+      }
       return json({ id, masters: receipt(removed.masters), variants: receipt(removed.variants) }, noStore)
     })
 
   // --- operating ---------------------------------------------------------------
 
-  const list: Handle = (request) =>
+  const list: Handle = (_request, target) =>
     Effect.gen(function* () {
-      const { after, limit, prefix } = yield* Effect.fromResult(ImageUrl.parseList(request.url))
+      const { after, limit, prefix } = yield* Effect.fromResult(ImageUrl.parseList(target))
       return json(yield* library.list(limit, prefix, after), noStore)
     })
 
-  const tiers: Handle = (request) =>
+  const tiers: Handle = (_request, target) =>
     Effect.gen(function* () {
-      yield* Effect.fromResult(ImageUrl.parseBare(request.url))
+      yield* Effect.fromResult(ImageUrl.parseBare(target))
       return json({ chains: yield* library.status }, noStore)
     })
 
-  const alive: Handle = () => Effect.succeed(json({ status: "alive" }, noStore))
+  const alive: Handle = (_request, target) =>
+    Effect.map(Effect.fromResult(ImageUrl.parseBare(target)), () => json({ status: "alive" }, noStore))
 
-  const ready: Handle = () =>
-    Effect.flatMap(library.status, (chains) => {
-      const silent = chains.flatMap((chain) =>
-        chain.tiers.flatMap(({ role, tier, usage }) => (role === "store" && usage === undefined ? [tier] : []))
-      )
-      return silent.length === 0
-        ? Effect.succeed(json({ status: "ready" }, noStore))
-        : Effect.fail(Problem.of("unavailable", `not ready: ${silent.join(", ")}`))
-    })
+  const ready: Handle = (_request, target) =>
+    Effect.andThen(
+      Effect.fromResult(ImageUrl.parseBare(target)),
+      Effect.as(library.ready, json({ status: "ready" }, noStore))
+    )
 
   return { image, metadata, create, replace, remove, list, tiers, alive, ready }
 }
@@ -207,9 +210,20 @@ const noStore = { "cache-control": "no-store" }
 const json = (body: unknown, headers: Readonly<Record<string, string>>, status = 200) =>
   HttpServerResponse.jsonUnsafe(body, { status, headers: { ...ImageResponse.securityHeaders, ...headers } })
 
+/** JSON that clients may keep, but ask about at every use. */
+const revalidated = (request: HttpServerRequest, body: unknown) => {
+  const etag = Conditional.etag(hash("sha256", JSON.stringify(body), "hex"))
+  const headers = { "cache-control": "no-cache", etag }
+  return Conditional.evaluate(request.headers, { etag }) === "not-modified"
+    ? HttpServerResponse.empty({ status: 304, headers: { ...ImageResponse.securityHeaders, ...headers } })
+    : json(body, headers)
+}
+
 const imageNotFound = (id: string): Problem.Problem => Problem.of("image-not-found", `there is no image ${id}`)
 
-const isJson = (contentType: string): boolean => /^application\/json\s*(?:;|$)/i.test(contentType)
+/** `application/json`, and what else says that it is JSON (RFC 6839). */
+const isJson = (contentType: string): boolean =>
+  /^(?:application|text)\/(?:[a-z0-9.!#$&^_-]+\+)?json\s*(?:;|$)/i.test(contentType)
 
 /** Evaluates `If-Match` and its kin against the stored master, and says what must still hold in the store. */
 const precondition = (request: HttpServerRequest) => (current: Header | undefined) => {
@@ -229,8 +243,8 @@ const precondition = (request: HttpServerRequest) => (current: Header | undefine
 }
 
 const written = ({ header }: Ingested) => ({
+  // No ETag: it would say that the bytes were stored as they came (RFC 9110 §9.3.4). The body has it.
   ...noStore,
-  etag: Conditional.etag(header.digest),
   location: `/images/${header.key.group}`
 })
 
@@ -243,6 +257,7 @@ const describe = (header: Header) => {
     url: `/images/${header.key.group}?v=${version}`,
     version,
     digest: header.digest,
+    etag: Conditional.etag(header.digest),
     contentType: header.contentType,
     bytes: header.size,
     width,

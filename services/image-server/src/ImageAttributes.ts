@@ -3,6 +3,7 @@
  */
 import type { Master } from "@terrace/image/Images"
 import type { Header } from "@terrace/core/Header"
+import type { Key } from "@terrace/core/Key"
 
 /** Attribute names that the server gives; an upload may not use them. */
 export const reserved: ReadonlySet<string> = new Set([
@@ -32,6 +33,26 @@ export const encode = (master: Master, sourceBytes: number): Readonly<Record<str
   "image.alpha": String(master.alpha),
   "image.source-type": `image/${master.sourceFormat}`,
   "image.source-bytes": String(sourceBytes)
+})
+
+/** A header with these attributes and everything else as long as it may get; masters of 16 MiB and more are not reckoned with. */
+export const largestHeader = (key: Key, attributes: Readonly<Record<string, string>>): Header => ({
+  key,
+  digest: "0".repeat(64),
+  size: 16_777_216,
+  checksums: Array.from({ length: 16 }, () => 0),
+  contentType: "image/webp",
+  generation: Number.MAX_SAFE_INTEGER,
+  createdAt: 9_999_999_999_999,
+  attributes: {
+    ...attributes,
+    "image.width": "16383",
+    "image.height": "16383",
+    "image.frames": "1000",
+    "image.alpha": "false",
+    "image.source-type": "image/jpeg",
+    "image.source-bytes": "268435456"
+  }
 })
 
 export const decode = ({ attributes }: Header): ImageFacts => ({

@@ -7,7 +7,7 @@
 import * as Chain from "@terrace/core/Chain"
 import { ChainUnavailable, Conflict, type WriteError } from "@terrace/core/ChainError"
 import type { Generation } from "@terrace/core/Generation"
-import type { Header } from "@terrace/core/Header"
+import * as Header from "@terrace/core/Header"
 import * as Body from "@terrace/core/Body"
 import * as Key from "@terrace/core/Key"
 import type { Cursor, Tier } from "@terrace/core/Tier"
@@ -42,10 +42,12 @@ class MasterChanged extends Schema.TaggedError<MasterChanged>("@terrace/image-se
 ) {}
 
 /** Decides, given the header of the stored master, what the store must still hold when a write arrives. */
-export type Precondition<E> = (current: Header | undefined) => Effect.Effect<Generation | "absent" | undefined, E>
+export type Precondition<E> = (
+  current: Header.Header | undefined
+) => Effect.Effect<Generation | "absent" | undefined, E>
 
 export interface Ingested {
-  readonly header: Header
+  readonly header: Header.Header
   /** Whether there was no such image before. */
   readonly created: boolean
   readonly tiers: ReadonlyArray<Chain.TierReceipt>
@@ -73,7 +75,8 @@ export class ImageLibrary extends Context.Service<
      * Behavior:
      * - the precondition is asked before the work begins, and holds when the store takes the master; if another write
      *   came between, it is asked again.
-     * - with `keepOriginal`, the original is stored after the master, and names it.
+     * - attributes that do not fit in the header of a blob are refused before the work begins.
+     * - with `keepOriginal`, the original is stored before the master, under a name that is the master's own.
      */
     readonly ingest: <E>(
       id: string,
@@ -99,6 +102,8 @@ export class ImageLibrary extends Context.Service<
       after: Cursor | undefined
     ) => Effect.Effect<Page, TierError>
     readonly presets: ReadonlyMap<string, Preset.Preset>
+    /** Succeeds if the store answers. */
+    readonly ready: Effect.Effect<void, ChainUnavailable>
     readonly status: Effect.Effect<
       ReadonlyArray<{ readonly chain: string; readonly tiers: ReadonlyArray<Chain.TierStatus> }>
     >
@@ -108,7 +113,13 @@ export class ImageLibrary extends Context.Service<
 export interface VariantOf {
   readonly _tag: "Found"
   readonly found: Chain.Found
-  readonly master: Header
+  readonly master: Header.Header
+}
+
+/** A conditional removal: what it took, and the generation up to which the rest of the image goes too. */
+interface Ceiling {
+  readonly upTo: Generation
+  readonly tiers: ReadonlyArray<Chain.TierReceipt>
 }
 
 type VariantError = ImageError | ChainUnavailable | MasterChanged | TierError
@@ -128,7 +139,10 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   const conditionally = <A, E, WE>(
     id: string,
     precondition: Precondition<E>,
-    write: (expected: Generation | "absent" | undefined, current: Header | undefined) => Effect.Effect<A, WE | Conflict>
+    write: (
+      expected: Generation | "absent" | undefined,
+      current: Header.Header | undefined
+    ) => Effect.Effect<A, WE | Conflict>
   ): Effect.Effect<A, WE | Conflict | E | ChainUnavailable> => {
     const attempt = (left: number): Effect.Effect<A, WE | Conflict | E | ChainUnavailable> =>
       Effect.gen(function* () {
@@ -146,28 +160,52 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   const ingest: ImageLibrary["Service"]["ingest"] = (id, bytes, attributes, precondition) =>
     Effect.gen(function* () {
       yield* precondition(headerOf(yield* masters.head(masterKey(id))))
+      yield* Header.encode(ImageAttributes.largestHeader(masterKey(id), attributes))
       const master = yield* engine.normalise(bytes)
+      const digest = hash("sha256", master.bytes, "hex")
       const draft: Chain.Draft = {
         bytes: master.bytes,
         contentType: master.contentType,
         attributes: { ...attributes, ...ImageAttributes.encode(master, bytes.byteLength) }
       }
-      const ingested = yield* conditionally(id, precondition, (expected, current) =>
-        Effect.map(masters.put(masterKey(id), draft, { expected }), ({ header, tiers }) => ({
-          header,
-          tiers,
-          created: current === undefined
-        }))
+      const original: Chain.Draft = { bytes, contentType: `image/${master.sourceFormat}`, attributes: {} }
+      return yield* conditionally(id, precondition, (expected, current) =>
+        storingOriginal(
+          id,
+          original,
+          digest,
+          current,
+          Effect.map(masters.put(masterKey(id), draft, { expected }), ({ header, tiers }) => ({
+            header,
+            tiers,
+            created: current === undefined
+          }))
+        )
       )
-      if (options.keepOriginal) {
-        yield* originals.put(originalKey(id), {
-          bytes,
-          contentType: `image/${master.sourceFormat}`,
-          attributes: { master: ingested.header.digest }
-        })
-      }
-      return ingested
     })
+
+  /**
+   * Stores the original, then the master, then removes the original of the master that was replaced. An original is named
+   * after its master, so no step, whatever fails, leaves a master with the original of another.
+   */
+  const storingOriginal = <A, E>(
+    id: string,
+    original: Chain.Draft,
+    digest: string,
+    current: Header.Header | undefined,
+    storeMaster: Effect.Effect<A, E>
+  ): Effect.Effect<A, E | WriteError> => {
+    if (!options.keepOriginal) return storeMaster
+    const forget = (of: string) =>
+      Effect.catch(originals.remove(originalKey(id, of)), (error) =>
+        Effect.logWarning(`original not removed id=${id}`, error.message)
+      )
+    const isSame = current?.digest === digest
+    return originals.put(originalKey(id, digest), original).pipe(
+      Effect.andThen(Effect.onError(storeMaster, () => (isSame ? Effect.void : forget(digest)))),
+      Effect.tap(() => (current === undefined || isSame ? Effect.void : forget(current.digest)))
+    )
+  }
 
   const variant: ImageLibrary["Service"]["variant"] = (id, preset) => {
     const attempt = (left: number): ReturnType<ImageLibrary["Service"]["variant"]> =>
@@ -186,7 +224,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     return attempt(2)
   }
 
-  const render = (header: Header, preset: Preset.Preset): Effect.Effect<Chain.Draft, VariantError> =>
+  const render = (header: Header.Header, preset: Preset.Preset): Effect.Effect<Chain.Draft, VariantError> =>
     Effect.gen(function* () {
       const master = yield* masters.get(header.key)
       if (master._tag === "NotFound" || master.blob.header.digest !== header.digest) {
@@ -198,13 +236,18 @@ export const make = Effect.fnUntraced(function* (options: Options) {
 
   const remove: ImageLibrary["Service"]["remove"] = (id, precondition) =>
     Effect.gen(function* () {
-      yield* conditionally(id, precondition, (expected) =>
-        typeof expected === "number" ? masters.remove(masterKey(id), { expected }) : Effect.void
+      // What the precondition held for goes; a master that came after it stays, with what belongs to it.
+      const conditional = yield* conditionally(
+        id,
+        precondition,
+        (expected): Effect.Effect<Ceiling | undefined, WriteError> =>
+          typeof expected === "number"
+            ? Effect.map(masters.remove(masterKey(id), { expected }), ({ tiers }) => ({ upTo: expected, tiers }))
+            : Effect.undefined
       )
-      // Both chains together, so that no variant is made anew of a master that is about to go.
-      const removedMasters = yield* masters.removeGroup(id)
-      const removedVariants = yield* variants.removeGroup(id)
-      return { masters: removedMasters.tiers, variants: removedVariants.tiers }
+      const rest = yield* masters.removeGroup(id, { upTo: conditional?.upTo })
+      const made = yield* variants.removeGroup(id)
+      return { masters: conditional?.tiers ?? rest.tiers, variants: made.tiers }
     })
 
   const list: ImageLibrary["Service"]["list"] = (limit, prefix, after) =>
@@ -218,7 +261,10 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       }))
     )
 
+  const ready = Effect.asVoid(masters.head(Key.makeUnsafe("readiness", "probe")))
+
   return ImageLibrary.of({
+    ready,
     ingest,
     master: (id) => masters.get(masterKey(id)),
     header: (id) => masters.head(masterKey(id)),
@@ -226,13 +272,14 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     remove,
     list,
     presets: options.presets,
-    status: Effect.forEach([masters, originals, variants], ({ name, status }) =>
-      Effect.map(status, (tiers) => ({ chain: name, tiers }))
+    status: Effect.forEach(
+      options.keepOriginal ? [masters, originals, variants] : [masters, variants],
+      ({ name, status }) => Effect.map(status, (tiers) => ({ chain: name, tiers }))
     )
   })
 })
 
-const headerOf = (answer: Chain.FoundHeader | Chain.NotFound): Header | undefined =>
+const headerOf = (answer: Chain.FoundHeader | Chain.NotFound): Header.Header | undefined =>
   answer._tag === "Found" ? answer.header : undefined
 
 // -----------------------------------------------------------------------------
@@ -241,12 +288,14 @@ const headerOf = (answer: Chain.FoundHeader | Chain.NotFound): Header | undefine
 
 const masterName = "master"
 const masterKey = (id: string): Key.Key => Key.makeUnsafe(id, masterName)
-const originalKey = (id: string): Key.Key => Key.makeUnsafe(id, "original")
+/** An original belongs to one master: it is named after its digest. */
+export const originalKey = (id: string, masterDigest: string): Key.Key =>
+  Key.makeUnsafe(id, `original~${masterDigest.slice(0, 16)}`)
 
 /** First 16 hex digits of the master's digest: the version in `?v=`. */
-export const versionOf = (master: Header): string => master.digest.slice(0, 16)
+export const versionOf = (master: Header.Header): string => master.digest.slice(0, 16)
 
-const variantKey = (master: Header, preset: Preset.Preset): Key.Key => {
+const variantKey = (master: Header.Header, preset: Preset.Preset): Key.Key => {
   const recipe = hash("sha256", `${Preset.recipe(preset)} ${Preset.rendererVersion}`, "hex").slice(0, 16)
   return Key.makeUnsafe(master.key.group, `${versionOf(master)}~${recipe}`)
 }

@@ -25,18 +25,21 @@ export const kinds = {
   "invalid-id": { status: 400, title: "The image id is not valid" },
   "invalid-parameter": { status: 400, title: "A query parameter is not valid" },
   "invalid-upload": { status: 400, title: "The upload is not valid" },
+  "bad-request": { status: 400, title: "The request is not HTTP as it should be" },
   unauthorized: { status: 401, title: "A token is needed" },
   forbidden: { status: 403, title: "Not allowed from here" },
   "not-found": { status: 404, title: "There is no such resource" },
   "image-not-found": { status: 404, title: "There is no such image" },
   "method-not-allowed": { status: 405, title: "The resource does not take this method" },
   "precondition-failed": { status: 412, title: "The stored image is not the expected one" },
+  "request-timed-out": { status: 408, title: "The request did not arrive in time" },
   "too-large": { status: 413, title: "The upload is too large" },
   "unsupported-type": { status: 415, title: "The type of the upload is not accepted" },
   "range-not-satisfiable": { status: 416, title: "The range lies behind the end" },
   undecodable: { status: 422, title: "The image cannot be decoded" },
   "too-many-pixels": { status: 422, title: "The image has too many pixels" },
   "too-much-work": { status: 422, title: "The image takes too long to process" },
+  "headers-too-large": { status: 431, title: "The header section is too large" },
   busy: { status: 429, title: "The server is busy", retryAfter: 1 },
   internal: { status: 500, title: "The server has a fault" },
   damaged: { status: 500, title: "The stored image is damaged" },
@@ -95,7 +98,7 @@ export const fromError = (error: RouteError): Problem => {
     case "HeaderTooLarge":
       return of(
         "invalid-upload",
-        "the attributes are too long: expected title, style and the others to stay under 1,000 characters together"
+        "the attributes take too much room: expected their names and values to take at most about 900 bytes together, where a character outside ASCII takes six"
       )
     case "Conflict":
       return of("precondition-failed", "the stored image is not the one that the request expects")
@@ -110,6 +113,12 @@ export const fromError = (error: RouteError): Problem => {
         ? of("damaged", "the only copy of the image is damaged; it was set aside")
         : of("unavailable", "whether the image exists cannot be learned now")
     case "TierError":
+      if (error.reason._tag === "BadCursor") {
+        return of(
+          "invalid-parameter",
+          `query parameter "after" is none that this server gave: expected "next" of an earlier answer`
+        )
+      }
       return error.reason._tag === "NoSpace"
         ? of("no-space", "the store is full; nothing was changed")
         : of("unavailable", "the store cannot do this now")

@@ -10,12 +10,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpServer from "effect/http/HttpServer"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
-import { createServer } from "node:http"
 import { join } from "node:path"
 import * as Access from "./Access.ts"
 import * as Handlers from "./Handlers.ts"
 import * as ImageLibrary from "./ImageLibrary.ts"
+import * as NodeServer from "./NodeServer.ts"
 import * as RequestBody from "./RequestBody.ts"
 import * as Routes from "./Routes.ts"
 import type { ServerConfig } from "./ServerConfig.ts"
@@ -25,22 +26,12 @@ import * as Upload from "./Upload.ts"
 const uploadBudget = (config: ServerConfig): number =>
   Math.max(268_435_456, Handlers.jsonWeight * Upload.maxJsonBytes(config.maxUploadBytes))
 
-/** Time that a stop waits for requests to end. */
-const gracefulStop = "20 seconds"
+/** Masters below this many bytes are read whole and shared by their readers, if memory takes them; larger ones stream. */
+const inlineBelow = (config: ServerConfig): number =>
+  Math.max(1_048_576, Math.min(4_194_304, Math.floor(config.memoryMaxBytes / 8)))
 
-/** Against slow clients, in milliseconds; see `node:http`. */
-const timeouts = {
-  /** The header block of a request. */
-  headersTimeout: 10_000,
-  /** A whole request, body included. */
-  requestTimeout: 120_000,
-  /** A connection between two requests. */
-  keepAliveTimeout: 10_000,
-  connectionsCheckingInterval: 5_000
-}
-
-/** A connection on which nothing moves while a response is sent, in milliseconds. */
-const stalledTimeout = 30_000
+/** A page full of thumbnails nobody has asked for yet may wait its turn; uploads are bounded by their bytes. */
+const imageQueue = { queue: 512, queueMillis: 20_000 }
 
 /** Opens the storage of a deployment and composes the library. */
 const library = (config: ServerConfig) =>
@@ -52,6 +43,7 @@ const library = (config: ServerConfig) =>
         root: join(config.dataDir, "masters"),
         role: "store",
         maxBytes: config.storeMaxBytes,
+        inlineBelow: inlineBelow(config),
         sweepEvery
       })
       const disk = yield* FilesystemTier.make({
@@ -71,32 +63,40 @@ const library = (config: ServerConfig) =>
         presets: new Map([["thumb", Preset.thumb]])
       })
     })
-  ).pipe(Layer.provide(Images.layer({ masterQuality: config.quality, masterEffort: config.effort })))
+  ).pipe(Layer.provide(Images.layer({ ...imageQueue, masterQuality: config.quality, masterEffort: config.effort })))
 
-/** Serves HTTP until its scope closes: then it accepts no more, finishes what it has, and closes the storage. */
-export const layer = (config: ServerConfig) =>
+/**
+ * Serves HTTP until its scope closes: then it accepts no more, finishes what it has, and closes the storage.
+ *
+ * `node` is the HTTP server that `NodeServer.make` has set up.
+ */
+export const layer = (config: ServerConfig, node: NodeServer.NodeServer) =>
   Layer.unwrap(
     Effect.map(ImageLibrary.ImageLibrary, (images) => {
       const handlers = Handlers.make(images, {
         maxAge: config.maxAge,
         maxUploadBytes: config.maxUploadBytes,
         uploadBudget: new RequestBody.Budget(uploadBudget(config)),
-        resourcePolicy: "cross-origin"
+        resourcePolicy: config.resourcePolicy
       })
       const respond = Routes.make(handlers, Access.make(config.token))
-      return HttpServer.serve(Effect.flatMap(HttpServerRequest, respond))
+      return HttpServer.serve(Effect.map(Effect.flatMap(HttpServerRequest, respond), lastly(node)))
     })
   ).pipe(
     Layer.tap(() => announce(config)),
     Layer.provide(library(config)),
     Layer.provide(
-      NodeHttpServer.layerServer(() => createServer(timeouts).setTimeout(stalledTimeout), {
+      NodeHttpServer.layerServer(() => node.server, {
         host: config.host,
         port: config.port,
-        gracefulShutdownTimeout: gracefulStop
+        gracefulShutdownTimeout: NodeServer.gracefulStop
       })
     )
   )
+
+/** While the server stops, every answer is the last of its connection. */
+const lastly = (node: NodeServer.NodeServer) => (response: HttpServerResponse.HttpServerResponse) =>
+  node.isStopping() ? HttpServerResponse.setHeader(response, "connection", "close") : response
 
 const announce = (config: ServerConfig) =>
   HttpServer.addressFormattedWith((address) =>

@@ -44,6 +44,8 @@ export interface ServerConfig {
   readonly maxAge: number
   /** Largest upload after decoding, in bytes. */
   readonly maxUploadBytes: number
+  /** Who may embed images: `Cross-Origin-Resource-Policy`. */
+  readonly resourcePolicy: "cross-origin" | "same-site" | "same-origin"
 }
 
 /** The settings are not usable; the message has one line for each that is wrong. */
@@ -88,6 +90,9 @@ const define = <A>(
   form
 })
 
+/** Smallest budget of a tier, in bytes. */
+const smallestBudget = 16_384
+
 const definitions = {
   host: define("TERRACE_HOST", Form.address, {
     default: "127.0.0.1",
@@ -109,16 +114,16 @@ const definitions = {
     meaning: "Secret that writes and operations need, sent as Authorization: Bearer; without one, loopback only.",
     example: "3f9c2a7e51d84b06"
   }),
-  memoryMaxBytes: define("TERRACE_MEMORY_MAX_BYTES", Form.byteSize(), {
+  memoryMaxBytes: define("TERRACE_MEMORY_MAX_BYTES", Form.byteSize(smallestBudget), {
     default: "256MiB",
     meaning: "Budget of images kept in memory.",
     example: "512MB"
   }),
-  storeMaxBytes: define("TERRACE_STORE_MAX_BYTES", Form.byteSize(), {
+  storeMaxBytes: define("TERRACE_STORE_MAX_BYTES", Form.byteSize(smallestBudget), {
     meaning: "Budget of the stored masters; when it is used up, uploads are refused. Without it the disk is the limit.",
     example: "20GiB"
   }),
-  diskMaxBytes: define("TERRACE_DISK_MAX_BYTES", Form.byteSize(), {
+  diskMaxBytes: define("TERRACE_DISK_MAX_BYTES", Form.byteSize(smallestBudget), {
     default: "1GiB",
     meaning: "Budget of the disk cache of variants; when it is used up, the coldest are dropped.",
     example: "5GiB"
@@ -153,10 +158,15 @@ const definitions = {
     meaning: "Seconds that browsers and proxies may keep an image without asking (Cache-Control: max-age).",
     example: "86400"
   }),
-  maxUploadBytes: define("TERRACE_MAX_UPLOAD_BYTES", Form.byteSize(268_435_456), {
+  maxUploadBytes: define("TERRACE_MAX_UPLOAD_BYTES", Form.byteSize(1, 268_435_456), {
     default: "50MiB",
     meaning: "Largest upload, decoded; a larger one is refused before it is read.",
     example: "20MB"
+  }),
+  resourcePolicy: define("TERRACE_RESOURCE_POLICY", Form.oneOf(["cross-origin", "same-site", "same-origin"]), {
+    default: "cross-origin",
+    meaning: "Which pages may embed images: all, those of the same site, those of the same origin.",
+    example: "same-site"
   })
 }
 
@@ -218,7 +228,8 @@ export const config: Config.Config<Result.Result<ServerConfig, InvalidConfig>> =
     quality: required(definitions.quality),
     effort: required(definitions.effort),
     maxAge: required(definitions.maxAge),
-    maxUploadBytes: required(definitions.maxUploadBytes)
+    maxUploadBytes: required(definitions.maxUploadBytes),
+    resourcePolicy: required(definitions.resourcePolicy)
   } satisfies { readonly [K in keyof ServerConfig]: Read<ServerConfig[K]> }),
   (reads) => {
     const problems = Object.values<Result.Result<unknown, string>>(reads).flatMap((read) =>

@@ -13,7 +13,9 @@ const wanted = {
   MALLOC_ARENA_MAX: "2"
 }
 
-if (process.execve !== undefined && process.platform !== "win32" && process.env["UV_THREADPOOL_SIZE"] === undefined) {
+const isMissing = Object.keys(wanted).some((name) => process.env[name] === undefined)
+
+if (isMissing && process.execve !== undefined && process.platform !== "win32") {
   process.execve(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], {
     ...wanted,
     ...process.env

@@ -10,6 +10,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Runtime from "effect/Runtime"
+import * as NodeServer from "./NodeServer.ts"
 import * as Server from "./Server.ts"
 import * as ServerConfig from "./ServerConfig.ts"
 
@@ -23,8 +24,11 @@ const program = Effect.gen(function* () {
   for (const name of ServerConfig.unknownNames(Object.keys(process.env))) {
     yield* Effect.logWarning(`${name} is no setting of this server`)
   }
-  return yield* Layer.launch(Layer.provide(Server.layer(config), NodeFileSystem.layer))
-})
+  const node = yield* NodeServer.make
+  yield* Layer.build(Layer.provide(Server.layer(config, node), NodeFileSystem.layer))
+  yield* node.stopping
+  return yield* Effect.never
+}).pipe(Effect.scoped)
 
 const cannotStart = (reasons: ReadonlyArray<string>) =>
   Effect.andThen(
@@ -38,6 +42,9 @@ program.pipe(
     StartError: (error) => cannotStart([error.message]),
     ServeError: (error) => cannotStart([`cannot listen: ${String(error.cause)}`])
   }),
+  Effect.onExit((exit) =>
+    Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? Effect.logInfo("stopped") : Effect.void
+  ),
   Effect.provide(Logger.layer([Logger.consoleLogFmt])),
   NodeRuntime.runMain({
     // A signal is the usual way to end the server: what it interrupts has ended well.

@@ -100,14 +100,15 @@ describe("ImageLibrary - an image that is only on disk", () => {
       const image = yield* Effect.promise(() => png(40, 40))
       const { header } = yield* images.ingest("hero", image, {}, unconditional)
 
-      const original = yield* store.get({ group: "hero", name: "original", text: "hero/original" })
+      const original = yield* store.get(ImageLibrary.originalKey("hero", header.digest))
 
       assert.isTrue(original._tag === "Hit" && original.blob.body._tag === "Inline")
       if (original._tag === "Hit" && original.blob.body._tag === "Inline") {
         assert.deepStrictEqual(Buffer.from(original.blob.body.bytes), image)
-        assert.deepStrictEqual(original.blob.header.attributes, { master: header.digest })
       }
       assert.strictEqual((yield* memory.usage).entries, 1)
+      yield* images.ingest("hero", yield* Effect.promise(() => png(50, 50)), {}, unconditional)
+      assert.strictEqual((yield* store.usage).entries, 2)
       yield* images.remove("hero", unconditional)
       assert.strictEqual((yield* store.usage).entries, 0)
     }).pipe(Effect.provide([NodeFileSystem.layer, Images.layer()]))

@@ -29,7 +29,8 @@ describe("ServerConfig.load", () => {
         quality: 85,
         effort: 4,
         maxAge: 3600,
-        maxUploadBytes: 52_428_800
+        maxUploadBytes: 52_428_800,
+        resourcePolicy: "cross-origin"
       })
     })
   )
@@ -50,7 +51,8 @@ describe("ServerConfig.load", () => {
         TERRACE_QUALITY: "100",
         TERRACE_EFFORT: "0",
         TERRACE_MAX_AGE: "1 day",
-        TERRACE_MAX_UPLOAD_BYTES: "20kB"
+        TERRACE_MAX_UPLOAD_BYTES: "20kB",
+        TERRACE_RESOURCE_POLICY: "same-site"
       })
       assert.strictEqual(config.token === undefined ? "" : Redacted.value(config.token), "3f9c2a7e51d84b06")
       assert.deepStrictEqual(
@@ -69,7 +71,8 @@ describe("ServerConfig.load", () => {
           quality: 100,
           effort: 0,
           maxAge: 86_400,
-          maxUploadBytes: 20_000
+          maxUploadBytes: 20_000,
+          resourcePolicy: "same-site"
         }
       )
     })
@@ -128,7 +131,10 @@ describe("ServerConfig.load", () => {
     ["TERRACE_QUALITY", ["0", "101", "85.5", "high"]],
     ["TERRACE_EFFORT", ["7", "-1", "max"]],
     ["TERRACE_MAX_AGE", ["-1", "31536001", "1.5", "500 millis", "forever", "400 days"]],
-    ["TERRACE_MAX_UPLOAD_BYTES", ["0", "1GiB", "268435457"]]
+    ["TERRACE_MAX_UPLOAD_BYTES", ["0", "1GiB", "268435457"]],
+    ["TERRACE_MEMORY_MAX_BYTES", ["1", "16383"]],
+    ["TERRACE_SWEEP_EVERY", ["1 nanos", "999 millis"]],
+    ["TERRACE_RESOURCE_POLICY", ["everyone", "Same-Site"]]
   ]
   for (const [name, values] of bad) {
     it.effect(`${name} - refuses ${values.map((value) => JSON.stringify(value.slice(0, 20))).join(", ")}`, () =>
@@ -239,7 +245,8 @@ describe("ServerConfig.settings", () => {
         "TERRACE_QUALITY",
         "TERRACE_EFFORT",
         "TERRACE_MAX_AGE",
-        "TERRACE_MAX_UPLOAD_BYTES"
+        "TERRACE_MAX_UPLOAD_BYTES",
+        "TERRACE_RESOURCE_POLICY"
       ]
     )
   })

@@ -31,6 +31,8 @@ const joining = <A extends { readonly trail: Trail }>(answer: A): A => ({
   trail: { ...answer.trail, joined: true }
 })
 
+const isCorrupt = ({ outcome }: Step): boolean => outcome._tag === "Failed" && outcome.reason === "Corrupt"
+
 export const make = <E>(state: State): Reads<E> => {
   type KeyFlight = Flight<Found, NotFound, ChainUnavailable, Draft, E, E | MakeError>
 
@@ -191,7 +193,7 @@ export const make = <E>(state: State): Reads<E> => {
     sighting: Lookup.Sighting<Blob> & { _tag: "Absent" | "Unproven" }
   ): Effect.Effect<void> => {
     const { steps } = sighting
-    if (sighting._tag === "Absent") headers.delete(key)
+    if (sighting._tag === "Absent" || steps.some(isCorrupt)) headers.delete(key)
     const looked: Effect.Effect<NotFound, ChainUnavailable> =
       sighting._tag === "Absent"
         ? Effect.succeed({ _tag: "NotFound", trail: { steps, joined: false } })

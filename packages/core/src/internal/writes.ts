@@ -230,7 +230,10 @@ export const make = (state: State, { detach, detachGroup }: Detach): Writes => {
     )
   }
 
-  const removeGroup: Writes["removeGroup"] = (group) => {
+  const removeGroup: Writes["removeGroup"] = (group, options) => {
+    const upTo = options?.upTo
+    const drop = (generation: Generation) => dropGroupEverywhere(group, upTo ?? generation)
+
     const fromStore = (target: Member): Effect.Effect<RemoveReceipt, WriteError> =>
       Effect.suspend(() => {
         let removed = 0
@@ -239,34 +242,31 @@ export const make = (state: State, { detach, detachGroup }: Detach): Writes => {
             operation: "removeGroup",
             subject: group,
             send: ({ tier }, generation) =>
-              Effect.tap(tier.removeGroup(group, generation), (removal) =>
+              Effect.tap(tier.removeGroup(group, upTo ?? generation), (removal) =>
                 Effect.sync(() => (removed += removal._tag === "Removed" ? removal.removed : 0))
               ),
             currentOf: (removal) =>
-              removal._tag === "Removed" && removal.superseded > 0 ? removal.current : undefined,
-            forget: (generation) => dropGroupEverywhere(group, generation)
+              removal._tag === "Removed" && removal.superseded > 0 && upTo === undefined ? removal.current : undefined,
+            forget: drop
           }).pipe(
             // What earlier attempts have removed is gone from the store.
             Effect.tapError((error) =>
               error._tag === "Contended"
-                ? Effect.flatMap(Clock.currentTimeMillis, (now) => dropGroupEverywhere(group, generations.next(now)))
+                ? Effect.flatMap(Clock.currentTimeMillis, (now) => drop(generations.next(now)))
                 : Effect.void
             )
           ),
           ({ answer, generation }) => {
             target.counters.removed += removed
             const outcome = answer._tag === "Accepted" ? "accepted" : removed > 0 ? "removed" : "absent"
-            return Effect.map(dropGroupEverywhere(group, generation), (cached) => ({
+            return Effect.map(drop(generation), (cached) => ({
               generation,
               tiers: [{ tier: target.tier.name, outcome } as const, ...cached]
             }))
           }
         )
       })
-    return writing(
-      "removeGroup",
-      store === undefined ? inCachesOnly((generation) => dropGroupEverywhere(group, generation)) : fromStore(store)
-    )
+    return writing("removeGroup", store === undefined ? inCachesOnly(drop) : fromStore(store))
   }
 
   return { put, remove, removeGroup }

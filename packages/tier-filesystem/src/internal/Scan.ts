@@ -6,7 +6,7 @@
  */
 import * as Header from "@terrace/core/Header"
 import type * as Tier from "@terrace/core/Tier"
-import { type TierError, Unknown } from "@terrace/core/TierError"
+import { type TierError, BadCursor } from "@terrace/core/TierError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -32,8 +32,7 @@ const placeOf = (cursor: Tier.Cursor): Place | undefined => {
 export const scan = (disk: Disk.Disk, options: Tier.ScanOptions | undefined): Stream.Stream<Tier.Entry, TierError> => {
   const after = options?.after === undefined ? undefined : placeOf(options.after)
   if (options?.after !== undefined && after === undefined) {
-    const cause = new Error(`${JSON.stringify(options.after)} is no cursor of this tier`)
-    return Stream.fail(Disk.error(disk, "scan", new Unknown({ cause })))
+    return Stream.fail(Disk.error(disk, "scan", new BadCursor({ cursor: options.after })))
   }
   const prefix = options?.groupPrefix ?? ""
   const { root } = disk.settings

@@ -29,13 +29,14 @@ const within = (value: number | undefined, minimum: number, maximum: number): nu
 
 const digits = (text: string): number | undefined => (/^[0-9]{1,15}$/.test(text) ? Number(text) : undefined)
 
-export const byteSize = (maximum: number = Number.MAX_SAFE_INTEGER): Form<number> =>
+export const byteSize = (minimum: number, maximum: number = Number.MAX_SAFE_INTEGER): Form<number> =>
   form(
-    maximum === Number.MAX_SAFE_INTEGER
-      ? "a size in bytes, or with a unit such as kB, MB, GB, KiB, MiB or GiB"
-      : `a size of at most ${maximum} bytes, with or without a unit such as kB, MB, KiB or MiB`,
-    (text) => within(bytesOf(text), 1, maximum)
+    `a size of at least ${minimum}${maximum === Number.MAX_SAFE_INTEGER ? "" : ` and at most ${maximum}`} bytes, with or without a unit such as kB, MB, KiB or MiB`,
+    (text) => within(bytesOf(text), minimum, maximum)
   )
+
+export const oneOf = <const A extends string>(values: ReadonlyArray<A>): Form<A> =>
+  form(`one of ${values.join(", ")}`, (text) => values.find((value) => value === text))
 
 const bytesOf = (text: string): number | undefined =>
   digits(text) ??
@@ -48,10 +49,11 @@ const isShort = (text: string): boolean => text.length <= 40
 
 /** A number without unit is refused: what one takes for days another takes for seconds. `0` switches off. */
 export const duration: Form<Duration.Duration | "off"> = form(
-  "a number with a unit such as seconds, minutes, hours or days, or 0 for never",
+  "at least a second, as a number with a unit such as seconds, minutes, hours or days, or 0 for never",
   (text) => {
     const read = text === "0" ? Duration.zero : durationOf(text)
-    return read !== undefined && Duration.isZero(read) ? "off" : read
+    if (read === undefined || Duration.isZero(read)) return read === undefined ? undefined : "off"
+    return Duration.toMillis(read) < 1_000 ? undefined : read
   }
 )
 
