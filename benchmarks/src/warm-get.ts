@@ -65,8 +65,8 @@ const children: Array<ChildProcess> = []
 try {
   const png = await sharp({
     create: {
-      width: 640,
-      height: 480,
+      width: 484,
+      height: 362,
       channels: 3,
       background: "#777",
       noise: { type: "gaussian", mean: 128, sigma: 9 }
