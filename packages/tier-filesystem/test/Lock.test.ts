@@ -36,10 +36,11 @@ const plant = (root: string, change: Partial<ProcessIdentity.ProcessIdentity>, s
     utimesSync(path, then, then)
   })
 
-/** Lets a fiber go on through its file calls and sleeps until it has ended. */
-const driven = <A, E>(fiber: Fiber.Fiber<A, E>) =>
+/** Lets a fiber go on through its file calls and sleeps until it has ended; `meanwhile` runs between them. */
+const driven = <A, E>(fiber: Fiber.Fiber<A, E>, meanwhile: Effect.Effect<void> = Effect.void) =>
   Effect.gen(function* () {
     while (fiber.pollUnsafe() === undefined) {
+      yield* meanwhile
       yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
       yield* TestClock.adjust("100 millis")
     }
@@ -193,9 +194,8 @@ describe("the lock of a store", () => {
         const root = yield* directory
         yield* plant(root, { ...change, nonce: "00112233445566ff" }, 10)
         const first = yield* Effect.forkChild(refusal({ root, role: "store" }))
-        yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 20)))
-        yield* plant(root, { ...change, nonce: "00112233445566ff" }, 0)
-        assert.strictEqual((yield* driven(first)).reason, "in-use")
+        const beat = plant(root, { ...change, nonce: "00112233445566ff" }, 0)
+        assert.strictEqual((yield* driven(first, beat)).reason, "in-use")
 
         const second = yield* Effect.forkChild(Effect.scoped(tierIn({ root, role: "store" })))
         yield* driven(second)

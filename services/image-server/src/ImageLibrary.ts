@@ -18,8 +18,10 @@ import * as Preset from "@terrace/image/Preset"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import { hash } from "node:crypto"
+import { crc32 } from "node:zlib"
 import * as ImageAttributes from "./ImageAttributes.ts"
 
 export interface Options {
@@ -135,7 +137,14 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   const originals = yield* Chain.make({ name: "originals", caches: [], store: { tier: options.store } })
   const variants = yield* Chain.make<VariantError>({ name: "variants", caches: asLinks(options.variantCaches) })
 
-  /** Asks the precondition, writes, and starts over if another write came between. */
+  // One write of an id at a time, so that what belongs together (a master, its original) changes together.
+  const locks = Array.from({ length: 64 }, () => Semaphore.makeUnsafe(1))
+  const alone = <A, E>(id: string, write: Effect.Effect<A, E>): Effect.Effect<A, E> => {
+    const lock = locks[crc32(id) % locks.length]
+    return lock === undefined ? write : lock.withPermit(write)
+  }
+
+  /** Asks the precondition, writes, and starts over if another node's write came between. */
   const conditionally = <A, E, WE>(
     id: string,
     precondition: Precondition<E>,
@@ -169,17 +178,20 @@ export const make = Effect.fnUntraced(function* (options: Options) {
         attributes: { ...attributes, ...ImageAttributes.encode(master, bytes.byteLength) }
       }
       const original: Chain.Draft = { bytes, contentType: `image/${master.sourceFormat}`, attributes: {} }
-      return yield* conditionally(id, precondition, (expected, current) =>
-        storingOriginal(
-          id,
-          original,
-          digest,
-          current,
-          Effect.map(masters.put(masterKey(id), draft, { expected }), ({ header, tiers }) => ({
-            header,
-            tiers,
-            created: current === undefined
-          }))
+      return yield* alone(
+        id,
+        conditionally(id, precondition, (expected, current) =>
+          storingOriginal(
+            id,
+            original,
+            digest,
+            current,
+            Effect.map(masters.put(masterKey(id), draft, { expected }), ({ header, tiers }) => ({
+              header,
+              tiers,
+              created: current === undefined
+            }))
+          )
         )
       )
     })
@@ -235,20 +247,23 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     })
 
   const remove: ImageLibrary["Service"]["remove"] = (id, precondition) =>
-    Effect.gen(function* () {
-      // What the precondition held for goes; a master that came after it stays, with what belongs to it.
-      const conditional = yield* conditionally(
-        id,
-        precondition,
-        (expected): Effect.Effect<Ceiling | undefined, WriteError> =>
-          typeof expected === "number"
-            ? Effect.map(masters.remove(masterKey(id), { expected }), ({ tiers }) => ({ upTo: expected, tiers }))
-            : Effect.undefined
-      )
-      const rest = yield* masters.removeGroup(id, { upTo: conditional?.upTo })
-      const made = yield* variants.removeGroup(id)
-      return { masters: conditional?.tiers ?? rest.tiers, variants: made.tiers }
-    })
+    alone(
+      id,
+      Effect.gen(function* () {
+        // What the precondition held for goes; a master that came after it stays, with what belongs to it.
+        const conditional = yield* conditionally(
+          id,
+          precondition,
+          (expected): Effect.Effect<Ceiling | undefined, WriteError> =>
+            typeof expected === "number"
+              ? Effect.map(masters.remove(masterKey(id), { expected }), ({ tiers }) => ({ upTo: expected, tiers }))
+              : Effect.undefined
+        )
+        const rest = yield* masters.removeGroup(id, { upTo: conditional?.upTo })
+        const made = yield* variants.removeGroup(id)
+        return { masters: conditional?.tiers ?? rest.tiers, variants: made.tiers }
+      })
+    )
 
   const list: ImageLibrary["Service"]["list"] = (limit, prefix, after) =>
     masters.scan({ groupPrefix: prefix, after }).pipe(

@@ -113,4 +113,34 @@ describe("ImageLibrary - an image that is only on disk", () => {
       assert.strictEqual((yield* store.usage).entries, 0)
     }).pipe(Effect.provide([NodeFileSystem.layer, Images.layer()]))
   )
+
+  it.live("has its own original after any race of uploads and removals", () =>
+    Effect.gen(function* () {
+      const root = yield* temporaryDirectory
+      const memory = yield* MemoryTier.make({ maxBytes: 10_000_000 })
+      const store = yield* FilesystemTier.make({ root, role: "store", durability: "none" })
+      const images = yield* ImageLibrary.make({
+        store,
+        masterCaches: [memory],
+        variantCaches: [memory],
+        keepOriginal: true,
+        presets: new Map()
+      })
+      const uploads = yield* Effect.promise(() => Promise.all([png(20, 20), png(21, 20), png(22, 20)]))
+      const writes = Array.from({ length: 60 }, (_, index) =>
+        index % 7 === 6
+          ? images.remove("hero", unconditional)
+          : images.ingest("hero", uploads[index % 3] ?? Buffer.alloc(0), {}, unconditional)
+      )
+      yield* Effect.all(writes, { concurrency: 16 })
+      yield* images.ingest("hero", uploads[0] ?? Buffer.alloc(0), {}, unconditional)
+
+      const master = yield* images.header("hero")
+
+      assert.strictEqual(master._tag, "Found")
+      assert.strictEqual((yield* store.usage).entries, 2)
+      const digest = master._tag === "Found" ? master.header.digest : ""
+      assert.strictEqual((yield* store.get(ImageLibrary.originalKey("hero", digest)))._tag, "Hit")
+    }).pipe(Effect.provide([NodeFileSystem.layer, Images.layer()]))
+  )
 })
