@@ -2,7 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { createHash } from "node:crypto"
 import { readdir, writeFile } from "node:fs/promises"
+import { once } from "node:events"
 import { Agent, request } from "node:http"
+import { connect } from "node:net"
 import { join } from "node:path"
 import { png } from "./support/images.ts"
 import { spawnServer, start, startOn, temporaryDirectory, type TestServer } from "./support/TestServer.ts"
@@ -150,6 +152,25 @@ describe("a stop", () => {
       assert.isTrue(server.log.some((line) => line.includes("message=stopping")))
       assert.isTrue(server.log.some((line) => line.includes("message=stopped")))
     })
+  )
+
+  it.live(
+    "is not held up by a connection on which nothing was ever sent",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* start()
+        const { hostname, port } = new URL(server.url)
+        const silent = connect(Number(port), hostname)
+        silent.on("error", () => undefined)
+        const closed = once(silent, "close")
+        yield* Effect.promise(() => once(silent, "connect"))
+        yield* Effect.promise(() => fetch(`${server.url}/healthz`))
+
+        // Were it waited for, the test would time out before the grace time is over.
+        assert.strictEqual(yield* Effect.promise(() => server.end("SIGTERM")), 0)
+        yield* Effect.promise(() => closed)
+      }),
+    15_000
   )
 
   it.live("is not held up by a client that never ends, once it is asked twice", () =>

@@ -86,12 +86,12 @@ export interface NotFound {
 }
 
 export interface PutOptions {
-  /** Write only if this generation, or nothing, is stored now; else `Conflict`. */
+  /** Write only if this generation, or nothing, is stored now; else `Conflict`. Without a store: `Unsupported`. */
   readonly expected?: Generation.Generation | "absent" | undefined
 }
 
 export interface RemoveOptions {
-  /** Remove only if this generation, or an older one, is stored now; else `Conflict`. */
+  /** Remove only if this generation, or an older one, is stored now; else `Conflict`. Without a store: `Unsupported`. */
   readonly expected?: Generation.Generation | undefined
 }
 

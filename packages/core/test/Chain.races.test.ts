@@ -7,6 +7,7 @@ import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import * as Blob from "../src/Blob.ts"
 import * as Chain from "../src/Chain.ts"
+import * as Key from "../src/Key.ts"
 import { Unavailable } from "../src/TierError.ts"
 import type { Tier } from "../src/Tier.ts"
 import { cachesOnly, draft, key, local, outcomes, remote, text, threeTiers } from "./support/chains.ts"
@@ -365,6 +366,88 @@ describe("a correction that fails", () => {
       assert.strictEqual(disk.calls.remove - before, 1)
     })
   )
+
+  it.effect("keeps the copy that a group removal was to take from serving, up to the last generation", () =>
+    Effect.gen(function* () {
+      const disk = yield* remote("disk")
+      const store = yield* remote("store")
+      const chain = yield* Chain.make({ name: "test", caches: [{ tier: disk.tier }], store: { tier: store.tier } })
+      const { header } = yield* chain.put(key, draft("old"))
+      disk.fail("removeGroup", down, 1)
+
+      const receipt = yield* chain.removeGroup("hero", { upTo: header.generation })
+
+      assert.deepStrictEqual(receipt.tiers.at(-1), { tier: "disk", outcome: "repairing" })
+      assert.strictEqual((yield* chain.get(key))._tag, "NotFound")
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual((yield* disk.tier.get(key))._tag, "Miss")
+    })
+  )
+
+  it.effect("of a stale blob is not served, and its producer does not run at every read", () =>
+    Effect.gen(function* () {
+      const disk = yield* remote("disk")
+      const store = yield* remote("store")
+      const chain = yield* Chain.make({ name: "test", caches: [{ tier: disk.tier }], store: { tier: store.tier } })
+      yield* chain.put(key, draft("stale", { freshUntil: 1_000 }))
+      yield* TestClock.adjust(1_000)
+      disk.fail("put", down)
+      disk.fail("remove", down)
+      let runs = 0
+      const producer = Effect.sync(() => {
+        runs += 1
+        return draft("new", { freshUntil: 9_000_000 })
+      })
+      yield* chain.getOrMake(key, producer)
+      yield* chain.idle
+
+      assert.strictEqual(text(yield* chain.getOrMake(key, producer)), "new")
+      assert.strictEqual(runs, 1)
+    })
+  )
+
+  it.effect("in one cache does not condemn another", () =>
+    Effect.gen(function* () {
+      const bad = yield* remote("bad")
+      const good = yield* remote("good")
+      const store = yield* remote("store")
+      const chain = yield* Chain.make({
+        name: "test",
+        caches: [{ tier: bad.tier }, { tier: good.tier }],
+        store: { tier: store.tier }
+      })
+      bad.fail("put", down)
+      bad.fail("remove", down)
+      for (let index = 0; index <= 1_000; index++)
+        yield* chain.put(Key.makeUnsafe(`hero${index}`, "master"), draft("x"))
+      good.fail("remove", down, 1)
+      yield* chain.remove(key)
+      yield* chain.put(key, draft("y"))
+
+      assert.deepStrictEqual(outcomes(yield* chain.get(key)), ["bad Skipped", "good Hit"])
+    })
+  )
+})
+
+describe("a stale blob whose store has a newer one", () => {
+  it.effect("is dropped instead of being made anew at every read", () =>
+    Effect.gen(function* () {
+      const { chain, store } = yield* threeTiers()
+      yield* chain.put(key, draft("stale", { freshUntil: 1_000 }))
+      yield* TestClock.adjust(1_000)
+      yield* store.tier.put(blobAt("of another node", 9_000_000))
+      let runs = 0
+      const producer = Effect.sync(() => {
+        runs += 1
+        return draft("made")
+      })
+      yield* chain.getOrMake(key, producer)
+      yield* chain.idle
+
+      assert.strictEqual(text(yield* chain.getOrMake(key, producer)), "of another node")
+      assert.strictEqual(runs, 1)
+    })
+  )
 })
 
 describe("an interruption", () => {
@@ -395,6 +478,15 @@ describe("an interruption", () => {
 })
 
 describe("caches without a store", () => {
+  it.effect("hold to no condition, and say so", () =>
+    Effect.gen(function* () {
+      const { chain } = yield* cachesOnly()
+      const error = yield* Effect.flip(chain.put(key, draft("x"), { expected: "absent" }))
+      assert.strictEqual(error._tag === "TierError" && error.reason._tag, "Unsupported")
+      assert.strictEqual((yield* chain.get(key))._tag, "NotFound")
+    })
+  )
+
   it.effect("whose clock ran ahead are overtaken by put and remove", () =>
     Effect.gen(function* () {
       const { chain, disk, memory } = yield* cachesOnly()

@@ -200,13 +200,13 @@ export const make = Effect.fnUntraced(function* (options: Options) {
    * Stores the original, then the master, then removes the original of the master that was replaced. An original is named
    * after its master, so no step, whatever fails, leaves a master with the original of another.
    */
-  const storingOriginal = <A, E>(
+  const storingOriginal = <A>(
     id: string,
     original: Chain.Draft,
     digest: string,
     current: Header.Header | undefined,
-    storeMaster: Effect.Effect<A, E>
-  ): Effect.Effect<A, E | WriteError> => {
+    storeMaster: Effect.Effect<A, WriteError>
+  ): Effect.Effect<A, WriteError> => {
     if (!options.keepOriginal) return storeMaster
     const forget = (of: string) =>
       Effect.catch(originals.remove(originalKey(id, of)), (error) =>
@@ -214,8 +214,12 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       )
     const isSame = current?.digest === digest
     return originals.put(originalKey(id, digest), original).pipe(
-      Effect.andThen(Effect.onError(storeMaster, () => (isSame ? Effect.void : forget(digest)))),
-      Effect.tap(() => (current === undefined || isSame ? Effect.void : forget(current.digest)))
+      Effect.andThen(
+        Effect.tapError(storeMaster, (error) => (isSame || !isNothingWritten(error) ? Effect.void : forget(digest)))
+      ),
+      Effect.tap(() => (current === undefined || isSame ? Effect.void : forget(current.digest))),
+      // An interruption between the steps would leave one without the other; each is bounded by the store's deadline.
+      Effect.uninterruptible
     )
   }
 
@@ -296,6 +300,9 @@ export const make = Effect.fnUntraced(function* (options: Options) {
 
 const headerOf = (answer: Chain.FoundHeader | Chain.NotFound): Header.Header | undefined =>
   answer._tag === "Found" ? answer.header : undefined
+
+/** Whether a write that failed so has certainly left the store as it was. */
+const isNothingWritten = (error: WriteError): boolean => error._tag !== "TierError" || !error.isUnknownOutcome
 
 // -----------------------------------------------------------------------------
 // Keys

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { randomUUID } from "node:crypto"
 import { createServer, type Server, STATUS_CODES } from "node:http"
+import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { securityHeaders } from "./ImageResponse.ts"
 import * as Problem from "./Problem.ts"
@@ -42,6 +43,11 @@ export const make: Effect.Effect<NodeServer> = Effect.sync(() => {
   // A request without Host is answered by the routes, with a problem.
   const server = createServer({ ...timeouts, requireHostHeader: false }).setTimeout(stalledTimeout)
   let isStopping = false
+  const sockets = new Set<Socket>()
+  server.on("connection", (socket) => {
+    sockets.add(socket)
+    socket.once("close", () => sockets.delete(socket))
+  })
   server.on("clientError", answerClientError)
 
   const cut = Effect.sync(() => server.closeAllConnections())
@@ -50,6 +56,8 @@ export const make: Effect.Effect<NodeServer> = Effect.sync(() => {
     yield* Effect.logInfo("stopping")
     server.keepAliveTimeout = 1
     server.closeIdleConnections()
+    // To Node a connection is idle only after its first request.
+    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
     const onSignal = () => server.closeAllConnections()
     process.once("SIGTERM", onSignal).once("SIGINT", onSignal)
     // Interrupted with the process, which is all that is left when the rest has ended before.

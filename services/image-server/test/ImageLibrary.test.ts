@@ -1,10 +1,14 @@
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
+import type { Tier } from "@terrace/core/Tier"
+import { TierError, Unavailable } from "@terrace/core/TierError"
 import * as Images from "@terrace/image/Images"
 import * as Preset from "@terrace/image/Preset"
 import * as FilesystemTier from "@terrace/tier-filesystem/FilesystemTier"
 import * as MemoryTier from "@terrace/tier-memory/MemoryTier"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
 import { join } from "node:path"
 import sharp from "sharp"
@@ -141,6 +145,57 @@ describe("ImageLibrary - an image that is only on disk", () => {
       assert.strictEqual((yield* store.usage).entries, 2)
       const digest = master._tag === "Found" ? master.header.digest : ""
       assert.strictEqual((yield* store.get(ImageLibrary.originalKey("hero", digest)))._tag, "Hit")
+    }).pipe(Effect.provide([NodeFileSystem.layer, Images.layer()]))
+  )
+
+  it.live("keeps its original when its upload is interrupted, or ends in doubt", () =>
+    Effect.gen(function* () {
+      const root = yield* temporaryDirectory
+      const memory = yield* MemoryTier.make({ maxBytes: 10_000_000 })
+      const files = yield* FilesystemTier.make({ root, role: "store", durability: "none" })
+      const reached = Deferred.makeUnsafe<void>()
+      const open = Deferred.makeUnsafe<void>()
+      const reason = new Unavailable({ cause: "connection lost after the write" })
+      let mode: "held" | "in doubt" = "held"
+      const store: Tier = {
+        ...files,
+        put: (blob, options) =>
+          blob.header.key.name !== "master"
+            ? files.put(blob, options)
+            : mode === "held"
+              ? Effect.andThen(
+                  Deferred.succeed(reached, undefined),
+                  Effect.andThen(Deferred.await(open), files.put(blob, options))
+                )
+              : Effect.andThen(
+                  files.put(blob, options),
+                  Effect.fail(new TierError({ tier: "filesystem", operation: "put", reason }))
+                )
+      }
+      const images = yield* ImageLibrary.make({
+        store,
+        masterCaches: [memory],
+        variantCaches: [memory],
+        keepOriginal: true,
+        presets: new Map()
+      })
+      const hasOriginal = Effect.gen(function* () {
+        const master = yield* images.header("hero")
+        const digest = master._tag === "Found" ? master.header.digest : ""
+        return (yield* files.get(ImageLibrary.originalKey("hero", digest)))._tag
+      })
+      const [one, other] = yield* Effect.promise(() => Promise.all([png(20, 20), png(30, 30)]))
+      const upload = yield* Effect.forkChild(images.ingest("hero", one, {}, unconditional), { startImmediately: true })
+      yield* Deferred.await(reached)
+      const interruption = yield* Effect.forkChild(Fiber.interrupt(upload), { startImmediately: true })
+      yield* Deferred.succeed(open, undefined)
+      yield* Fiber.join(interruption)
+      assert.strictEqual(yield* hasOriginal, "Hit")
+
+      mode = "in doubt"
+      yield* Effect.flip(images.ingest("hero", other, {}, unconditional))
+
+      assert.strictEqual(yield* hasOriginal, "Hit")
     }).pipe(Effect.provide([NodeFileSystem.layer, Images.layer()]))
   )
 })

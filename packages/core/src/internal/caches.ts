@@ -35,7 +35,7 @@ export const promote = (
   const check = Effect.suspend(() =>
     floors.discards(header, since)
       ? Effect.catch(dropAgain(header.generation), () =>
-          repairs.begin(member, header.key.text, header.generation + 1, (target) => dropAgain(target - 1))
+          repairs.begin(member, header.key.text, header.generation, dropAgain)
         )
       : Effect.void
   )
@@ -83,14 +83,14 @@ export const replace = (
   Effect.flatMap(promote(state, member, blob, since, expected), (promoted) =>
     promoted.outcome === "stored" || promoted.outcome === "superseded"
       ? Effect.succeed(promoted)
-      : Effect.map(drop(state, member, blob.header.key, blob.header.generation), (dropped) =>
+      : Effect.map(drop(state, member, blob.header.key, blob.header.generation - 1), (dropped) =>
           dropped.outcome === "repairing" ? dropped : promoted
         )
   )
 
-/** Drops the copy that a cache has of a key, up to a generation. */
-export const drop = (state: State, member: Member, key: Key, generation: Generation): Effect.Effect<TierReceipt> =>
-  orRepair(state, member, key.text, generation, (target) =>
+/** Drops the copy that a cache has of a key, if its generation is at most `upTo`. */
+export const drop = (state: State, member: Member, key: Key, upTo: Generation): Effect.Effect<TierReceipt> =>
+  orRepair(state, member, key.text, upTo, (target) =>
     Effect.map(
       member.call("remove", () => member.tier.remove(key, target)),
       (removal) => {
@@ -100,14 +100,9 @@ export const drop = (state: State, member: Member, key: Key, generation: Generat
     )
   )
 
-/** Drops the copies that a cache has of a group, up to a generation. */
-export const dropGroup = (
-  state: State,
-  member: Member,
-  group: string,
-  generation: Generation
-): Effect.Effect<TierReceipt> =>
-  orRepair(state, member, group, generation, (target) =>
+/** Drops the copies that a cache has of a group, if their generation is at most `upTo`. */
+export const dropGroup = (state: State, member: Member, group: string, upTo: Generation): Effect.Effect<TierReceipt> =>
+  orRepair(state, member, group, upTo, (target) =>
     Effect.map(
       member.call("removeGroup", () => member.tier.removeGroup(group, target)),
       (removal): TierReceipt => {
@@ -138,15 +133,15 @@ const orRepair = (
   { repairs }: State,
   member: Member,
   subject: string,
-  generation: Generation,
-  action: (generation: Generation) => Effect.Effect<TierReceipt, TierError>
+  upTo: Generation,
+  action: (upTo: Generation) => Effect.Effect<TierReceipt, TierError>
 ): Effect.Effect<TierReceipt> =>
-  Effect.catch(action(generation), (error) =>
+  Effect.catch(action(upTo), (error) =>
     Effect.logWarning(
       `cache not up to date, repairing tier=${member.tier.name} subject=${subject}`,
       error.message
     ).pipe(
-      Effect.andThen(repairs.begin(member, subject, generation, action)),
+      Effect.andThen(repairs.begin(member, subject, upTo, action)),
       Effect.as({ tier: member.tier.name, outcome: "repairing" } as const)
     )
   )

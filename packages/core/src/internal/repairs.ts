@@ -12,64 +12,74 @@ import type { Generation } from "../Generation.ts"
 import type { TierError } from "../TierError.ts"
 import type { Member } from "./member.ts"
 
-/** Most subjects under repair in one chain. */
+/** Most subjects under repair in one cache. */
 const limit = 1_000
 
 /** Between one and sixty seconds apart, for as long as the chain lives. */
 const schedule = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("1 minute")])
 
+interface Repair {
+  /** Copies of at most this generation must go. */
+  upTo: Generation
+  /** Grows with every write that adds to the repair. */
+  version: number
+}
+
 export class Repairs {
   private readonly floors: Floors
   private readonly scope: Scope.Scope
-  /** By cache and subject: the generation up to which copies must go. */
-  private readonly pending = new Map<string, Generation>()
-  /** Caches that still hold an old copy, by subject. */
-  private readonly holders = new Map<string, number>()
+  /** By cache, then by subject. */
+  private readonly pending = new Map<Member, Map<string, Repair>>()
 
   constructor(floors: Floors, scope: Scope.Scope) {
     this.floors = floors
     this.scope = scope
   }
 
-  /** Sees to it that `action` succeeds some day; until then copies of `subject` below `generation` are not served. */
+  /** Sees to it that `action` succeeds some day; until then copies of `subject` of at most `upTo` are not served. */
   begin(
     member: Member,
     subject: string,
-    generation: Generation,
-    action: (generation: Generation) => Effect.Effect<unknown, TierError>
+    upTo: Generation,
+    action: (upTo: Generation) => Effect.Effect<unknown, TierError>
   ): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (member.isDistrusted) return Effect.void
-      const name = `${member.tier.name}\n${subject}`
-      const before = this.pending.get(name)
-      if (before === undefined && this.pending.size >= limit) return this.distrust(member)
-      this.pending.set(name, Math.max(generation, before ?? 0))
-      this.floors.pin(subject, generation)
-      if (before !== undefined) return Effect.void
-      this.holders.set(subject, (this.holders.get(subject) ?? 0) + 1)
-      const attempt = Effect.suspend(() => {
-        const target = this.pending.get(name) ?? generation
-        return Effect.map(action(target), () => this.pending.get(name) === target)
+      const repairs = this.pending.get(member) ?? new Map<string, Repair>()
+      const running = repairs.get(subject)
+      if (running === undefined && repairs.size >= limit) return this.distrust(member)
+      this.pending.set(member, repairs)
+      this.floors.pin(subject, upTo + 1)
+      if (running !== undefined) {
+        running.upTo = Math.max(running.upTo, upTo)
+        running.version += 1
+        return Effect.void
+      }
+      const repair: Repair = { upTo, version: 0 }
+      repairs.set(subject, repair)
+      const once: Effect.Effect<void, TierError> = Effect.suspend(() => {
+        const { version } = repair
+        return Effect.flatMap(action(repair.upTo), () =>
+          // In one step: nothing can be added between the comparison and the end.
+          Effect.suspend(() => {
+            if (repair.version !== version) return once
+            this.end(member, subject)
+            return Effect.void
+          })
+        )
       })
-      return Effect.retry(attempt, { schedule, while: () => !member.isDistrusted }).pipe(
-        Effect.repeat({ until: (isDone) => isDone }),
-        Effect.ignore,
-        Effect.ensuring(Effect.sync(() => this.end(name, subject))),
+      return Effect.retry(once, { schedule, while: () => !member.isDistrusted }).pipe(
+        Effect.catch(() => Effect.sync(() => this.end(member, subject))),
         Effect.forkIn(this.scope),
         Effect.asVoid
       )
     })
   }
 
-  private end(name: string, subject: string): void {
-    this.pending.delete(name)
-    const others = (this.holders.get(subject) ?? 1) - 1
-    if (others > 0) {
-      this.holders.set(subject, others)
-    } else {
-      this.holders.delete(subject)
-      this.floors.release(subject)
-    }
+  private end(member: Member, subject: string): void {
+    this.pending.get(member)?.delete(subject)
+    for (const repairs of this.pending.values()) if (repairs.has(subject)) return
+    this.floors.release(subject)
   }
 
   private distrust(member: Member): Effect.Effect<void> {

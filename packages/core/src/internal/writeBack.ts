@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type { Blob } from "../Blob.ts"
 import type { Mark } from "../Floor.ts"
 import type { Generation } from "../Generation.ts"
+import type { Key } from "../Key.ts"
 import * as Caches from "./caches.ts"
 import type { State } from "./state.ts"
 
@@ -85,9 +86,10 @@ export const make = (state: State): WriteBack => {
                   store.counters.declined += 1
                   return Effect.logWarning(`made, but the store does not take it: ${write.why} key=${key.text}`)
                 case "Superseded":
-                  return Effect.sync(() => generations.witness(write.current))
+                  generations.witness(write.current)
+                  return dropReplaced(key, replaced)
                 case "Conflict":
-                  return Effect.void
+                  return dropReplaced(key, replaced)
               }
             }),
             Effect.catch((error) => {
@@ -97,6 +99,12 @@ export const make = (state: State): WriteBack => {
           )
       )
     })
+
+  /** The store has something newer than the stale blob: its copies must go. */
+  const dropReplaced = (key: Key, replaced: Generation | undefined): Effect.Effect<void> =>
+    replaced === undefined
+      ? Effect.void
+      : Effect.forEach(caches, (cache) => Caches.drop(state, cache, key, replaced), { discard: true })
 
   const renewHolding = (blob: Blob, since: Mark, replaced: Generation | undefined): Effect.Effect<void> =>
     isFull(blob) && replaced === undefined ? Effect.void : holding(blob, renew(blob, since, replaced))

@@ -9,7 +9,7 @@ import type { Generation } from "../Generation.ts"
 import * as Header from "../Header.ts"
 import type { Key } from "../Key.ts"
 import type { GroupRemoval, Removal, Write } from "../Tier.ts"
-import { type Operation, TierError, Unavailable } from "../TierError.ts"
+import { type Operation, TierError, Unavailable, Unsupported } from "../TierError.ts"
 import * as Caches from "./caches.ts"
 import type { Member } from "./member.ts"
 import { blobOf, type State } from "./state.ts"
@@ -70,16 +70,17 @@ export const make = (state: State, { detach, detachGroup }: Detach): Writes => {
     act: (cache: Member) => Effect.Effect<TierReceipt>
   ): Effect.Effect<ReadonlyArray<TierReceipt>> => Effect.forEach(caches, act, { concurrency: "unbounded" })
 
-  const dropEverywhere = (key: Key, generation: Generation) =>
+  /** Raises a floor, and drops what lies below it. */
+  const dropEverywhere = (key: Key, floor: Generation) =>
     Effect.suspend(() => {
-      supersede(key, generation)
-      return inEveryCache((cache) => Caches.drop(state, cache, key, generation))
+      supersede(key, floor)
+      return inEveryCache((cache) => Caches.drop(state, cache, key, floor - 1))
     })
 
-  const dropGroupEverywhere = (group: string, generation: Generation) =>
+  const dropGroupEverywhere = (group: string, floor: Generation) =>
     Effect.suspend(() => {
-      supersedeGroup(group, generation)
-      return inEveryCache((cache) => Caches.dropGroup(state, cache, group, generation))
+      supersedeGroup(group, floor)
+      return inEveryCache((cache) => Caches.dropGroup(state, cache, group, floor - 1))
     })
 
   /**
@@ -121,14 +122,20 @@ export const make = (state: State, { detach, detachGroup }: Detach): Writes => {
 
   /** A conflict tells what the store has: copies of anything older are out of date. */
   const conflict = (key: Key, current: Generation | "absent", at: Generation): Effect.Effect<never, Conflict> =>
-    Effect.suspend(() => {
-      const floor = current === "absent" ? at : current
-      supersede(key, floor)
-      return Effect.andThen(
-        inEveryCache((cache) => Caches.drop(state, cache, key, floor - 1)),
-        Effect.fail(new Conflict({ key: key.text, current }))
-      )
-    })
+    Effect.andThen(
+      dropEverywhere(key, current === "absent" ? at : current),
+      Effect.fail(new Conflict({ key: key.text, current }))
+    )
+
+  /** A condition needs a store that can hold to it. */
+  const unconditional = <A>(
+    operation: Operation,
+    expected: Generation | "absent" | undefined,
+    write: Effect.Effect<A>
+  ): Effect.Effect<A, TierError> =>
+    expected === undefined
+      ? write
+      : Effect.fail(new TierError({ tier: state.name, operation, reason: new Unsupported({ capability: "store" }) }))
 
   /**
    * The caches of a chain without a store. One that has a newer blob (a clock has stepped back) is overtaken as a store
@@ -190,7 +197,7 @@ export const make = (state: State, { detach, detachGroup }: Detach): Writes => {
 
       const write: Effect.Effect<PutReceipt, WriteError> =
         store === undefined
-          ? Effect.map(inCachesOnly(intoCaches), ({ generation, tiers }) => ({
+          ? Effect.map(unconditional("put", options?.expected, inCachesOnly(intoCaches)), ({ generation, tiers }) => ({
               header: blobAt(generation).header,
               tiers
             }))
@@ -226,13 +233,19 @@ export const make = (state: State, { detach, detachGroup }: Detach): Writes => {
       )
     return writing(
       "remove",
-      store === undefined ? inCachesOnly((generation) => dropEverywhere(key, generation)) : fromStore(store)
+      store === undefined
+        ? unconditional(
+            "remove",
+            expected,
+            inCachesOnly((generation) => dropEverywhere(key, generation))
+          )
+        : fromStore(store)
     )
   }
 
   const removeGroup: Writes["removeGroup"] = (group, options) => {
     const upTo = options?.upTo
-    const drop = (generation: Generation) => dropGroupEverywhere(group, upTo ?? generation)
+    const drop = (generation: Generation) => dropGroupEverywhere(group, upTo === undefined ? generation : upTo + 1)
 
     const fromStore = (target: Member): Effect.Effect<RemoveReceipt, WriteError> =>
       Effect.suspend(() => {
