@@ -25,8 +25,8 @@ const timeouts = {
   connectionsCheckingInterval: 5_000
 }
 
-/** A connection on which nothing moves, in milliseconds. */
-const stalledTimeout = 30_000
+/** A connection on which nothing moves, in milliseconds: longer than an upload may wait for its turn and be worked on. */
+const stalledTimeout = 60_000
 
 export interface NodeServer {
   readonly server: Server
