@@ -73,14 +73,8 @@ export const promote = (
 }
 
 /** Promotes a blob that takes the place of another; a cache that does not take it drops the one that it has. */
-export const replace = (
-  state: State,
-  member: Member,
-  blob: Blob,
-  since: Mark,
-  expected?: Generation
-): Effect.Effect<TierReceipt> =>
-  Effect.flatMap(promote(state, member, blob, since, expected), (promoted) =>
+export const replace = (state: State, member: Member, blob: Blob, since: Mark): Effect.Effect<TierReceipt> =>
+  Effect.flatMap(promote(state, member, blob, since), (promoted) =>
     promoted.outcome === "stored" || promoted.outcome === "superseded"
       ? Effect.succeed(promoted)
       : Effect.map(drop(state, member, blob.header.key, blob.header.generation - 1), (dropped) =>

@@ -36,6 +36,8 @@ export const make = (state: State): WriteBack => {
 
   const isFull = (blob: Blob): boolean => heldBytes + blob.header.size > maxHeldBytes
 
+  const isOver = (): boolean => heldBytes > maxHeldBytes
+
   const copyUp: WriteBack["copyUp"] = (blob, into, since) =>
     Effect.suspend(() =>
       into.length === 0 || isFull(blob)
@@ -49,13 +51,15 @@ export const make = (state: State): WriteBack => {
           )
     )
 
-  /** The caches' part: what they have of the replaced blob must go even if they do not take the new one. */
+  /**
+   * The caches' part, while the blob is held: what they have of the replaced one must go even if they do not take this.
+   */
   const renew = (blob: Blob, since: Mark, replaced: Generation | undefined): Effect.Effect<void> =>
     Effect.forEach(
       caches,
       (cache) => {
-        if (replaced === undefined) return isFull(blob) ? Effect.void : Caches.promote(state, cache, blob, since)
-        return isFull(blob)
+        if (replaced === undefined) return isOver() ? Effect.void : Caches.promote(state, cache, blob, since)
+        return isOver()
           ? Caches.drop(state, cache, blob.header.key, replaced)
           : Effect.flatMap(
               Caches.promote(state, cache, blob, since, store === undefined ? replaced : undefined),
