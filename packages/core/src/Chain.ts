@@ -11,10 +11,14 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Blob from "./Blob.ts"
+import type { Bus } from "./Bus.ts"
 import type { ChainUnavailable, ProducerTimedOut, WriteError } from "./ChainError.ts"
 import type * as Generation from "./Generation.ts"
 import type * as Header from "./Header.ts"
+import type { BreakerState } from "./internal/breaker.ts"
+import * as Explain from "./internal/explain.ts"
 import * as Heads from "./internal/heads.ts"
+import * as Invalidations from "./internal/invalidations.ts"
 import type * as Member from "./internal/member.ts"
 import * as Reads from "./internal/reads.ts"
 import * as State from "./internal/state.ts"
@@ -23,7 +27,7 @@ import type * as Key from "./Key.ts"
 import type { Policy } from "./Policy.ts"
 import type * as Tier from "./Tier.ts"
 import { TierError, Unsupported } from "./TierError.ts"
-import type { Trail } from "./Trail.ts"
+import type { Outcome, Trail } from "./Trail.ts"
 
 export type { Counters } from "./internal/member.ts"
 
@@ -48,10 +52,25 @@ export interface Options {
   readonly producerTimeout?: Duration.Input | undefined
   /** Results held for write-back at the same time, in bytes; above, a copy into the caches is dropped. Default: 64 MiB. */
   readonly maxHeldBytes?: number | undefined
+  /**
+   * How long a cached copy counts as what the store has, where others write to the store too (its capabilities say
+   * `shared`). Past half of it a copy is compared with the store behind the answer, past all of it before it is served.
+   * Default: one minute.
+   */
+  readonly revalidateAfter?: Duration.Input | undefined
+  /** How long a proven absence is remembered, less a random part of up to a fifth; zero: not at all. Default: 2 seconds. */
+  readonly negativeTtl?: Duration.Input | undefined
+  /** Carries invalidations between the nodes. Default: none. */
+  readonly bus?: Bus | undefined
   /** Floors held at the same time; above, one floor for the whole chain takes their place. Default: 10,000. */
   readonly maxFloors?: number | undefined
   /** Headers kept in memory for `head`. Default: 10,000 (about 10 MB). */
   readonly maxHeaders?: number | undefined
+  /**
+   * Keys remembered in each of the tables that only save work: confirmed copies, absences, back-offs, first touches.
+   * Default: 100,000 (about 15 MB each when full).
+   */
+  readonly maxRemembered?: number | undefined
 }
 
 /** What a blob is made from; the chain adds key, generation, time, digest and checksums. */
@@ -108,16 +127,19 @@ export interface RemoveGroupOptions {
   readonly upTo?: Generation.Generation | undefined
 }
 
-export interface PutReceipt {
-  readonly header: Header.Header
+interface Receipt {
   /** What each tier said; the store first. */
   readonly tiers: ReadonlyArray<TierReceipt>
+  /** Whether the other nodes were told; absent without a bus. */
+  readonly announced?: "sent" | "failed" | undefined
 }
 
-export interface RemoveReceipt {
+export interface PutReceipt extends Receipt {
+  readonly header: Header.Header
+}
+
+export interface RemoveReceipt extends Receipt {
   readonly generation: Generation.Generation
-  /** What each tier said; the store first. */
-  readonly tiers: ReadonlyArray<TierReceipt>
 }
 
 /** One tier of the chain, for operators. */
@@ -126,7 +148,34 @@ export interface TierStatus {
   readonly role: "cache" | "store"
   /** None if the tier could not say. */
   readonly usage: Tier.Usage | undefined
+  readonly breaker: BreakerState
   readonly counters: Readonly<Member.Counters>
+}
+
+/** What one tier has of a key. */
+export interface TierExplanation {
+  readonly tier: string
+  readonly role: "cache" | "store"
+  readonly breaker: BreakerState
+  readonly outcome: Outcome
+  /** Time that the tier took to say so, in milliseconds. */
+  readonly millis: number
+  /** What it has, whether or not a read would take it. */
+  readonly header: Header.Header | undefined
+  /** For a copy in a cache: whether it is known to be what the store has; `unconfirmed` is compared before it is served. */
+  readonly standing: "confirmed" | "due" | "unconfirmed" | undefined
+}
+
+/** Why a read of a key would be answered as it would. */
+export interface Explanation {
+  readonly key: string
+  /** Name of the tier that would answer, or `not-found`, or `unavailable`: absence could not be proven. */
+  readonly answer: string
+  /** Reads are answered `NotFound` without asking anyone, for a moment. */
+  readonly isAbsenceRemembered: boolean
+  /** Copies in caches below this generation count as absent; 0: none do. */
+  readonly floor: Generation.Generation
+  readonly tiers: ReadonlyArray<TierExplanation>
 }
 
 /** Why a chain could not make a blob, beside what its producers fail with. */
@@ -182,6 +231,12 @@ export interface Chain<in out E = never> {
 
   readonly status: Effect.Effect<ReadonlyArray<TierStatus>>
 
+  /**
+   * Asks every tier what it has of a key, by its header, and says who would answer. It changes nothing: nothing is
+   * copied, dropped or remembered, and a copy that is not confirmed is not compared.
+   */
+  readonly explain: (key: Key.Key) => Effect.Effect<Explanation>
+
   /** Waits until nothing runs: no lookup, producer, write-back, put or removal. */
   readonly idle: Effect.Effect<void>
 }
@@ -197,20 +252,24 @@ export interface Chain<in out E = never> {
  * is lost; what is asked after that fails with `ChainUnavailable`.
  */
 export const make = <E = never>(options: Options): Effect.Effect<Chain<E>, never, Scope.Scope> =>
-  Effect.map(State.make(options), (state): Chain<E> => {
+  Effect.gen(function* () {
+    const state = yield* State.make(options)
     const { get, getOrMake, ...flights } = Reads.make<E>(state)
     const { head, ...heads } = Heads.make(state)
-    const writes = Writes.make(state, {
+    const { learn, ...writes } = Writes.make(state, {
       detach: (key) => {
         flights.detach(key)
         heads.detach(key)
+        state.tees.abort(key)
       },
       detachGroup: (group) => {
         flights.detachGroup(group)
         heads.detachGroup(group)
+        state.tees.abortGroup(group)
       }
     })
-    return {
+    yield* Invalidations.listen(state, learn)
+    const chain: Chain<E> = {
       name: options.name,
       get,
       head,
@@ -225,8 +284,10 @@ export const make = <E = never>(options: Options): Effect.Effect<Chain<E>, never
       status: Effect.suspend(() =>
         Effect.forEach(state.members, (member) => statusOf(member, state.activities.closed))
       ),
+      explain: (key) => Explain.explain(state, key),
       idle: state.activities.idle
     }
+    return chain
   })
 
 const statusOf = (member: Member.Member, isClosed: boolean): Effect.Effect<TierStatus> =>
@@ -234,5 +295,6 @@ const statusOf = (member: Member.Member, isClosed: boolean): Effect.Effect<TierS
     tier: member.tier.name,
     role: member.role,
     usage: Option.getOrUndefined(usage),
-    counters: { ...member.counters }
+    breaker: member.breaker(),
+    counters: { ...member.counters, declined: { ...member.counters.declined } }
   }))

@@ -21,6 +21,8 @@ import type { Key } from "./Key.ts"
  */
 export class Flight<Found, Looked, LookError, Draft, ProducerError, MakeError> {
   readonly activity: Activity
+  /** When it began, in Unix milliseconds. */
+  readonly began: number
   /** The generation of what is made; taken when the flight begins, so that writes meanwhile beat it. */
   readonly generation: Generation
   /** Answers those who only look. */
@@ -35,9 +37,10 @@ export class Flight<Found, Looked, LookError, Draft, ProducerError, MakeError> {
   waiters = 0
   fiber: Fiber.Fiber<void> | undefined
 
-  constructor(activity: Activity, generation: Generation) {
+  constructor(activity: Activity, generation: Generation, began: number) {
     this.activity = activity
     this.generation = generation
+    this.began = began
   }
 }
 

@@ -106,6 +106,12 @@ export class Floors {
     return false
   }
 
+  /** Whether a put or remove of `key`, or of its group, was acknowledged after `since`. */
+  isChanged(key: Key, since: Mark): boolean {
+    for (const floor of this.over(key)) if (floor.raisedAt > since) return true
+    return false
+  }
+
   /** Floors in the table. */
   get size(): number {
     return this.floors.size + this.pinned.size + (this.everything === undefined ? 0 : 1)

@@ -1,5 +1,5 @@
 /**
- * How a chain uses one of its tiers: plain values, applied in one order, the deadline inside the retries.
+ * How a chain uses one of its tiers: plain values, applied in one order: the deadline inside the retries inside the breaker.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -13,8 +13,23 @@ export interface Policy {
   readonly deadline?: Duration.Input | undefined
   /** When to call again after an error that `isRetryable`. Default: never. */
   readonly retry?: Schedule.Schedule<unknown, TierError> | undefined
+  /** When to stop asking a tier that is unwell. `false`: never. Default: as `BreakerOptions`; none in process memory. */
+  readonly breaker?: BreakerOptions | false | undefined
   /** Largest blob to promote or write to a cache, in bytes. Default: what the tier takes. */
   readonly maxBytes?: number | undefined
+  /**
+   * Copy into this cache only what was found, or made, for the second time: what is asked for once does not push out
+   * what is asked for often. A touch is one flight, not one reader; a put is always copied. Default: false.
+   */
+  readonly secondTouch?: boolean | undefined
+}
+
+/** A tier that fails to answer counts as unwell: `Unavailable`, `TimedOut`, `Throttled`. */
+export interface BreakerOptions {
+  /** Failures in a row after which the breaker opens. Default: 5. */
+  readonly failures?: number | undefined
+  /** How long it stays open before one call may try. Default: one second, doubled with every opening, up to 30 seconds. */
+  readonly openFor?: Duration.Input | Schedule.Schedule<unknown, number> | undefined
 }
 
 /** Deadline of a tier outside the process, when its policy names none. */
@@ -35,7 +50,8 @@ export const unguarded =
     )
 
 /**
- * Builds the guard of one tier: each try is a call as `unguarded` makes it, within the deadline; retries around that.
+ * Builds the guard of one tier: each try is a call as `unguarded` makes it, within the deadline; retries around that. The
+ * breaker, which has state, is the chain's.
  *
  * Past the deadline `TimedOut` is answered at once. The call is told to stop, but not waited for; what cannot be stopped
  * goes on inside `scope`.

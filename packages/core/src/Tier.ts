@@ -155,6 +155,12 @@ export interface Tier {
   readonly scan: (options?: ScanOptions) => Stream.Stream<Entry, TierError>
 
   readonly usage: Effect.Effect<Usage, TierError>
+
+  /**
+   * Blobs dropped to make room since the tier was built: a plain number, read when metrics are. Absent: the tier drops
+   * none.
+   */
+  readonly evictions?: (() => number) | undefined
 }
 
 // -----------------------------------------------------------------------------

@@ -30,6 +30,14 @@ export class Throttled extends Schema.TaggedError<Throttled>("@terrace/core/Tier
   readonly isRetryable = true
 }
 
+/** The breaker of the tier is open: it was not asked. */
+export class BreakerOpen extends Schema.TaggedError<BreakerOpen>("@terrace/core/TierError/BreakerOpen")("BreakerOpen", {
+  /** When it may be asked again; absent: another call is finding out now. */
+  retryAfterMillis: Schema.optionalKey(Schema.Number)
+}) {
+  readonly isRetryable = true
+}
+
 /** Permission or credentials are missing. */
 export class Denied extends Schema.TaggedError<Denied>("@terrace/core/TierError/Denied")("Denied", {
   cause: Schema.Defect()
@@ -83,6 +91,7 @@ export type Reason =
   | Unavailable
   | TimedOut
   | Throttled
+  | BreakerOpen
   | Denied
   | NoSpace
   | Corrupt
@@ -99,6 +108,7 @@ export class TierError extends Schema.TaggedError<TierError>("@terrace/core/Tier
     Unavailable,
     TimedOut,
     Throttled,
+    BreakerOpen,
     Denied,
     NoSpace,
     Corrupt,
@@ -121,7 +131,9 @@ export class TierError extends Schema.TaggedError<TierError>("@terrace/core/Tier
               ? reason.capability
               : reason._tag === "BadCursor"
                 ? JSON.stringify(reason.cursor.slice(0, 60))
-                : causeText(reason.cause)
+                : reason._tag === "BreakerOpen"
+                  ? "not asked, after too many failures"
+                  : causeText(reason.cause)
     return `${this.tier}.${this.operation}: ${reason._tag}${detail === "" ? "" : `: ${detail}`}`
   }
 

@@ -16,10 +16,14 @@ export type Outcome =
   | { readonly _tag: "Expired" }
   | { readonly _tag: "Failed"; readonly reason: Reason["_tag"] }
   | { readonly _tag: "Made" }
+  /** The store was asked whether it has the copy of the step before, and does. */
+  | { readonly _tag: "Confirmed" }
+  /** The store was asked whether it has the copy of the step before, and could not say: it was served all the same. */
+  | { readonly _tag: "Unconfirmed"; readonly why: SkipReason | Reason["_tag"] }
   | { readonly _tag: "Declined"; readonly why: DeclineReason }
 
 export interface Step {
-  /** Name of the tier, or `producer`. */
+  /** Name of the tier, or `producer`; `headers` and `absences` are what the chain remembers itself. */
   readonly tier: string
   readonly outcome: Outcome
   /** Time the step took, in milliseconds. */
@@ -39,3 +43,6 @@ export const answeredBy = (trail: Trail): string | undefined =>
 /** Whether some tier could not say whether it has the blob. */
 export const isInconclusive = (trail: Trail): boolean =>
   trail.steps.some((step) => step.outcome._tag === "Skipped" || step.outcome._tag === "Failed")
+
+/** Whether what was served could not be compared with the store, though it was due. */
+export const isUnconfirmed = (trail: Trail): boolean => trail.steps.some((step) => step.outcome._tag === "Unconfirmed")

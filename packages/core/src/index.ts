@@ -1,4 +1,5 @@
 export * as Blob from "./Blob.ts"
+export * as Bus from "./Bus.ts"
 export * as Body from "./Body.ts"
 export * as Generation from "./Generation.ts"
 export * as Header from "./Header.ts"

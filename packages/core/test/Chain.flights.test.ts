@@ -222,7 +222,7 @@ describe("a producer", () => {
 
   it.effect("has its result kept up to the bytes that may be held, and only answered above", () =>
     Effect.gen(function* () {
-      const { chain, memory } = yield* cachesOnly({ maxHeldBytes: 10 })
+      const { chain, memory } = yield* cachesOnly({ maxHeldBytes: 2_048 + 10 })
       yield* chain.getOrMake(key, Effect.succeed(draft("8 bytes.")))
       yield* chain.idle
       assert.strictEqual((yield* memory.tier.get(key))._tag, "Hit")
@@ -237,7 +237,7 @@ describe("a producer", () => {
 
   it.effect("with a store, has its result kept in the caches up to those bytes", () =>
     Effect.gen(function* () {
-      const { chain, memory } = yield* threeTiers({ maxHeldBytes: 10 })
+      const { chain, memory } = yield* threeTiers({ maxHeldBytes: 2_048 + 10 })
       yield* chain.getOrMake(key, Effect.succeed(draft("8 bytes.")))
       yield* chain.idle
 
@@ -271,6 +271,40 @@ describe("a producer", () => {
     })
   )
 
+  it.effect("that fails for a stale blob is run again after a second, then after twice as long each time", () =>
+    Effect.gen(function* () {
+      const { chain } = yield* cachesOnly()
+      yield* chain.getOrMake(key, Effect.succeed(draft("old", { freshUntil: 1 })))
+      yield* chain.idle
+      yield* TestClock.adjust(1)
+      let runs = 0
+      const failing = Effect.suspend(() => {
+        runs += 1
+        return Effect.fail("source down")
+      })
+      const read = Effect.tap(chain.getOrMake(key, failing), () => chain.idle)
+
+      const after: Array<readonly [seconds: number, runs: number]> = []
+      for (let second = 0; second < 8; second++) {
+        assert.strictEqual(text(yield* read), "old")
+        after.push([second, runs])
+        yield* TestClock.adjust("1 second")
+      }
+
+      // The jitter shortens each wait by at most a fifth, so whole seconds show the waits of 1, 2 and 4 seconds.
+      assert.deepStrictEqual(after, [
+        [0, 1],
+        [1, 2],
+        [2, 2],
+        [3, 3],
+        [4, 3],
+        [5, 3],
+        [6, 3],
+        [7, 4]
+      ])
+    })
+  )
+
   it.effect("makes a stale blob anew behind the answer, once, and a failure leaves the stale one", () =>
     Effect.gen(function* () {
       const { chain } = yield* cachesOnly()
@@ -285,6 +319,7 @@ describe("a producer", () => {
 
       assert.strictEqual(text(yield* chain.getOrMake(key, Effect.fail("source down"))), "old")
       yield* chain.idle
+      yield* TestClock.adjust("1 second")
       const stale = yield* Effect.replicateEffect(chain.getOrMake(key, renewing), 5)
       yield* chain.idle
 

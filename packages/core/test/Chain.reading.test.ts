@@ -140,7 +140,7 @@ describe("Chain.get", () => {
 
   it.effect("without a store, needs every tier to prove absence", () =>
     Effect.gen(function* () {
-      const { chain, disk } = yield* cachesOnly()
+      const { chain, disk } = yield* cachesOnly({ negativeTtl: 0 })
       assert.strictEqual((yield* chain.get(key))._tag, "NotFound")
 
       disk.fail("get", down)

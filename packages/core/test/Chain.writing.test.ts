@@ -50,20 +50,6 @@ describe("Chain.put", () => {
     })
   )
 
-  it.effect("drops the cached copies when it is not known whether the store has written", () =>
-    Effect.gen(function* () {
-      const { chain, disk, memory, store } = yield* threeTiers()
-      yield* chain.put(key, draft("old"))
-      store.fail("put", down, 1)
-
-      yield* Effect.flip(chain.put(key, draft("new")))
-
-      assert.strictEqual((yield* memory.tier.get(key))._tag, "Miss")
-      assert.strictEqual((yield* disk.tier.get(key))._tag, "Miss")
-      assert.deepStrictEqual(outcomes(yield* chain.get(key)).at(-1), "store Hit")
-    })
-  )
-
   it.effect("lets a cache that does not take the new blob drop the old one", () =>
     Effect.gen(function* () {
       const { chain, disk } = yield* threeTiers()

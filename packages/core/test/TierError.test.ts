@@ -9,6 +9,12 @@ const reasons: ReadonlyArray<readonly [TierError.Reason, retryable: boolean, unk
   [new TierError.Unavailable({ cause }), true, true, "Unavailable: read ECONNRESET"],
   [new TierError.TimedOut({ millis: 250 }), true, true, "TimedOut: no answer within 250 ms"],
   [new TierError.Throttled({ cause: "slow down" }), true, false, "Throttled: slow down"],
+  [
+    new TierError.BreakerOpen({ retryAfterMillis: 1_000 }),
+    true,
+    false,
+    "BreakerOpen: not asked, after too many failures"
+  ],
   [new TierError.Denied({ cause }), false, false, "Denied: read ECONNRESET"],
   [new TierError.NoSpace({ detail: "9 of 10 bytes" }), false, false, "NoSpace: 9 of 10 bytes"],
   [new TierError.Corrupt({ detail: "chunk 3" }), false, false, "Corrupt: chunk 3"],
@@ -37,6 +43,7 @@ describe("TierError", () => {
       Unavailable: true,
       TimedOut: true,
       Throttled: true,
+      BreakerOpen: true,
       Denied: true,
       NoSpace: true,
       Corrupt: true,

@@ -7,7 +7,7 @@
  *
  * `cacheStatus` does not look at durations, so callers may keep its answer for a trail that they keep.
  */
-import type * as Trail from "@terrace/core/Trail"
+import * as Trail from "@terrace/core/Trail"
 
 /** Name of the step of a chain that makes what no tier has. */
 const producer = "producer"
@@ -20,14 +20,16 @@ const producer = "producer"
  *   older than a put or remove, `bypass` for a tier that was skipped.
  * - `detail` says more where the reason is not plain: `breaker-open`, `timed-out`, `outdated`, `expired`.
  * - a tier that would not take the answer says `stored=?0` and why.
+ * - a `hit` that could not be compared with the store, though it was due, has the detail `unconfirmed`.
  * - `collapsed` stands with each `fwd` of a request that shared the flight of another.
  */
 export const cacheStatus = (trail: Trail.Trail): string | undefined => {
+  const hit = Trail.isUnconfirmed(trail) ? ";hit;detail=unconfirmed" : ";hit"
   let text: string | undefined
   for (const step of trail.steps) {
     const { outcome } = step
-    if (outcome._tag === "Made" || step.tier === producer) continue
-    const member = item(`terrace-${step.tier}`) + (outcome._tag === "Hit" ? ";hit" : forwarded(outcome, trail.joined))
+    if (outcome._tag === "Made" || step.tier === producer || isComparison(outcome)) continue
+    const member = item(`terrace-${step.tier}`) + (outcome._tag === "Hit" ? hit : forwarded(outcome, trail.joined))
     text = text === undefined ? member : `${member}, ${text}`
   }
   return text
@@ -43,7 +45,12 @@ export const serverTiming = (trail: Trail.Trail): string | undefined => {
   return text
 }
 
-type Passed = Exclude<Trail.Outcome, { readonly _tag: "Hit" | "Made" }>
+type Comparison = Extract<Trail.Outcome, { readonly _tag: "Confirmed" | "Unconfirmed" }>
+type Passed = Exclude<Trail.Outcome, Comparison | { readonly _tag: "Hit" | "Made" }>
+
+/** The store was asked about a copy that a cache has: it forwarded nothing and delivered nothing. */
+const isComparison = (outcome: Trail.Outcome): outcome is Comparison =>
+  outcome._tag === "Confirmed" || outcome._tag === "Unconfirmed"
 
 const forwarded = (outcome: Passed, joined: boolean): string => reasonOf(outcome) + (joined ? ";collapsed" : "")
 

@@ -6,33 +6,27 @@
 import type { Generation } from "../Generation.ts"
 import type { Header } from "../Header.ts"
 import type { Key } from "../Key.ts"
+import { BoundedMap } from "./BoundedMap.ts"
 
 export class HeaderCache {
-  private readonly entries = new Map<string, Header>()
-  private readonly limit: number
+  private readonly entries: BoundedMap<string, Header>
 
   constructor(limit: number) {
-    this.limit = limit
+    this.entries = new BoundedMap(limit)
+  }
+
+  get size(): number {
+    return this.entries.size
   }
 
   get(key: Key): Header | undefined {
     const header = this.entries.get(key.text)
-    if (header === undefined) return undefined
-    this.entries.delete(key.text)
-    this.entries.set(key.text, header)
+    if (header !== undefined) this.entries.set(key.text, header)
     return header
   }
 
   set(header: Header): void {
-    const { text } = header.key
-    this.entries.delete(text)
-    this.entries.set(text, header)
-    if (this.entries.size > this.limit) {
-      for (const oldest of this.entries.keys()) {
-        this.entries.delete(oldest)
-        return
-      }
-    }
+    this.entries.set(header.key.text, header)
   }
 
   delete(key: Key): void {
@@ -47,6 +41,6 @@ export class HeaderCache {
 
   /** Linear in the limit; group removals are rare. */
   deleteGroup(group: string): void {
-    for (const [text, header] of this.entries) if (header.key.group === group) this.entries.delete(text)
+    this.entries.deleteWhere(({ key }) => key.group === group)
   }
 }

@@ -14,6 +14,11 @@ export class Activities {
     this.floors = floors
   }
 
+  /** What has begun and not ended. */
+  get running(): number {
+    return this.floors.running
+  }
+
   begin(): Activity {
     return this.floors.begin()
   }

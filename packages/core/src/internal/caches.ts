@@ -42,7 +42,7 @@ export const promote = (
 
   const settle = (write: Write): TierReceipt => {
     if (write._tag === "Stored") counters.stored += 1
-    else if (write._tag === "Declined") counters.declined += 1
+    else if (write._tag === "Declined") counters.declined[write.why] += 1
     if (floors.discards(header, since) || write._tag === "Conflict") return receipt("superseded")
     return write._tag === "Superseded"
       ? { ...receipt("superseded"), current: write.current }
@@ -52,7 +52,7 @@ export const promote = (
   return Effect.suspend(() => {
     if (member.isDistrusted || floors.discards(header, since)) return Effect.succeed(receipt("superseded"))
     if (Body.size(blob.body) > member.maxBytes || (blob.body._tag === "Streamed" && !tier.capabilities.streaming)) {
-      counters.declined += 1
+      counters.declined["too-large"] += 1
       return Effect.succeed(receipt("declined"))
     }
     const options = expected === undefined ? undefined : { expected }

@@ -6,9 +6,11 @@ import * as Effect from "effect/Effect"
 import type { Chain, FoundHeader, NotFound } from "../Chain.ts"
 import type { ChainUnavailable } from "../ChainError.ts"
 import { unanswered } from "../Flight.ts"
+import type { Mark } from "../Floor.ts"
 import * as Header from "../Header.ts"
 import type { Key } from "../Key.ts"
 import type { Trail } from "../Trail.ts"
+import * as Comparison from "./comparison.ts"
 import * as Lookup from "./lookup.ts"
 import { type State, unavailable } from "./state.ts"
 
@@ -23,20 +25,27 @@ export interface Heads {
 }
 
 export const make = (state: State): Heads => {
-  const { activities, floors, headers, members, remember, scope } = state
+  const { absences, activities, confirmations, floors, headers, remember, scope, store } = state
   const running = new Map<string, { readonly key: Key; readonly answer: Running }>()
-  const known: Trail = { steps: [{ tier: "headers", outcome: { _tag: "Hit" }, millis: 0 }], joined: false }
+  const fromMemory = (table: string): Trail => ({
+    steps: [{ tier: table, outcome: { _tag: "Hit" }, millis: 0 }],
+    joined: false
+  })
+  const known = fromMemory("headers")
+  const remembered = fromMemory("absences")
 
-  const look = (key: Key, since: number): Effect.Effect<Answer, ChainUnavailable> =>
-    Effect.flatMap(Lookup.header(members, floors, key), (sighting): Effect.Effect<Answer, ChainUnavailable> => {
+  const look = (key: Key, since: Mark, at: number): Effect.Effect<Answer, ChainUnavailable> =>
+    Effect.flatMap(Lookup.header(state, key), (sighting): Effect.Effect<Answer, ChainUnavailable> => {
       const trail: Trail = { steps: sighting.steps, joined: false }
       switch (sighting._tag) {
         case "Found":
-          remember(sighting.value, since)
+          // What a cache has may be kept too, but only the store confirms it.
+          if (state.members[sighting.position] === store) remember(sighting.value, since, at)
+          else if (!floors.discards(sighting.value, since)) headers.set(sighting.value)
           return Effect.succeed({ _tag: "Found", header: sighting.value, trail })
         case "Absent":
           headers.delete(key)
-          return Effect.succeed({ _tag: "NotFound", trail })
+          return Effect.as(absences.remember(key, since), { _tag: "NotFound", trail })
         case "Unproven":
           return Effect.fail(unavailable(state, key.text, sighting.steps))
       }
@@ -49,7 +58,7 @@ export const make = (state: State): Heads => {
       const entry = { key, answer }
       running.set(key.text, entry)
       const since = activities.begin()
-      return look(key, since).pipe(
+      return Effect.clockWith((clock) => look(key, since, clock.currentTimeMillisUnsafe())).pipe(
         Effect.onExit((exit) =>
           Effect.sync(() => {
             if (running.get(key.text) === entry) running.delete(key.text)
@@ -67,13 +76,17 @@ export const make = (state: State): Heads => {
     Effect.uninterruptibleMask((restore) =>
       Effect.clockWith((clock): Effect.Effect<Answer, ChainUnavailable> => {
         if (activities.closed) return Effect.fail(unavailable(state, key.text))
+        const now = clock.currentTimeMillisUnsafe()
         const header = headers.get(key)
-        if (
-          header !== undefined &&
-          !floors.discards(header) &&
-          !Header.isExpired(header, clock.currentTimeMillisUnsafe())
-        ) {
-          return Effect.succeed({ _tag: "Found", header, trail: known })
+        if (header !== undefined && !floors.discards(header) && !Header.isExpired(header, now)) {
+          const standing = confirmations.standing(header, now)
+          const answer: Answer = { _tag: "Found", header, trail: known }
+          if (standing === "confirmed") return Effect.succeed(answer)
+          if (standing === "due") return Effect.as(Comparison.inBackground(state, header), answer)
+        }
+        if (absences.has(key, now)) {
+          state.counters.absences += 1
+          return Effect.succeed({ _tag: "NotFound", trail: remembered })
         }
         const joined = running.get(key.text)
         return joined === undefined

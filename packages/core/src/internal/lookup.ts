@@ -1,16 +1,20 @@
 /**
  * Asks the tiers of a chain in order, each under its own policy, until one has the blob.
+ *
+ * A copy that is not confirmed is compared with the store before it is taken. If the store has another blob, or none, the
+ * copy is dropped and the search goes on; if the store cannot say, the copy is taken and the trail says so.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Blob } from "../Blob.ts"
-import type { Floors } from "../Floor.ts"
 import * as Header from "../Header.ts"
 import type { Key } from "../Key.ts"
 import type { Read, ReadHeader } from "../Tier.ts"
 import type { TierError } from "../TierError.ts"
 import type { Outcome, Step } from "../Trail.ts"
+import * as Comparison from "./comparison.ts"
 import * as Member from "./member.ts"
+import type { State } from "./state.ts"
 
 export type Sighting<A> =
   | { readonly _tag: "Found"; readonly value: A; readonly position: number; readonly steps: ReadonlyArray<Step> }
@@ -19,31 +23,37 @@ export type Sighting<A> =
   /** Nobody has it, and who would know could not say. */
   | { readonly _tag: "Unproven"; readonly steps: ReadonlyArray<Step> }
 
-export const blob = (members: ReadonlyArray<Member.Member>, floors: Floors, key: Key): Effect.Effect<Sighting<Blob>> =>
-  search(members, floors, (member) => member.call("get", () => member.tier.get(key)), valueOfBlob)
+/** Looks from the tier at position `from` on. */
+export const blob = (state: State, key: Key, from = 0): Effect.Effect<Sighting<Blob>> =>
+  search(state, from, (member) => member.call("get", () => member.tier.get(key)), valueOfBlob)
 
-export const header = (
-  members: ReadonlyArray<Member.Member>,
-  floors: Floors,
-  key: Key
-): Effect.Effect<Sighting<Header.Header>> =>
-  search(members, floors, (member) => member.call("head", () => member.tier.head(key)), valueOfHeader)
+export const header = (state: State, key: Key): Effect.Effect<Sighting<Header.Header>> =>
+  search(state, 0, (member) => member.call("head", () => member.tier.head(key)), valueOfHeader)
+
+interface Value<A> {
+  readonly value: A
+  readonly header: Header.Header
+}
 
 const valueOfBlob = (read: Read) => (read._tag === "Hit" ? { value: read.blob, header: read.blob.header } : undefined)
 const valueOfHeader = (read: ReadHeader) =>
   read._tag === "Hit" ? { value: read.header, header: read.header } : undefined
 
 const search = <R extends Read | ReadHeader, A>(
-  members: ReadonlyArray<Member.Member>,
-  floors: Floors,
+  state: State,
+  from: number,
   ask: (member: Member.Member) => Effect.Effect<R, TierError>,
-  valueOf: (read: R) => { readonly value: A; readonly header: Header.Header } | undefined
+  valueOf: (read: R) => Value<A> | undefined
 ): Effect.Effect<Sighting<A>> =>
   Effect.clockWith(
     Effect.fnUntraced(function* (clock) {
+      const { members } = state
       const steps: Array<Step> = []
-      for (const [position, member] of members.entries()) {
+      for (let position = from; position < members.length; position++) {
+        const member = members[position]
+        if (member === undefined) break
         const began = clock.monotonicTimeNanosUnsafe()
+        const millis = () => Number(clock.monotonicTimeNanosUnsafe() - began) / 1e6
         if (member.isDistrusted) {
           steps.push({ tier: member.tier.name, outcome: { _tag: "Skipped", why: "busy" }, millis: 0 })
           Member.count(member, "Skipped")
@@ -51,34 +61,50 @@ const search = <R extends Read | ReadHeader, A>(
         }
         const result = yield* Effect.result(ask(member))
         const found = Result.isSuccess(result) ? valueOf(result.success) : undefined
-        const outcome = judge(member, floors, result, found?.header, clock.currentTimeMillisUnsafe())
-        steps.push({ tier: member.tier.name, outcome, millis: Number(clock.monotonicTimeNanosUnsafe() - began) / 1e6 })
-        Member.count(member, outcome._tag)
-        if (outcome._tag === "Hit" && found !== undefined) {
-          return { _tag: "Found", value: found.value, position, steps }
+        const outcome = judge(state, member, result, found?.header, clock.currentTimeMillisUnsafe())
+        if (outcome._tag !== "Hit" || found === undefined) {
+          steps.push({ tier: member.tier.name, outcome, millis: millis() })
+          Member.count(member, outcome._tag)
+          continue
         }
+        const comparison =
+          member.role === "store"
+            ? Comparison.unneeded
+            : yield* Comparison.ifDue(state, found.header, clock.currentTimeMillisUnsafe())
+        const taken: Outcome = comparison._tag === "Other" ? { _tag: "Outdated" } : outcome
+        steps.push({ tier: member.tier.name, outcome: taken, millis: millis() })
+        Member.count(member, taken._tag)
+        if (comparison._tag === "Other") continue
+        if (comparison._tag !== "Unneeded") steps.push(comparison.step)
+        return { _tag: "Found", value: found.value, position, steps }
       }
-      return { _tag: isProven(members, steps) ? "Absent" : "Unproven", steps }
+      return { _tag: isProven(state, steps) ? "Absent" : "Unproven", steps }
     })
   )
 
 const judge = (
+  { floors, storeWrites }: State,
   member: Member.Member,
-  floors: Floors,
   result: Result.Result<Read | ReadHeader, TierError>,
   found: Header.Header | undefined,
   now: number
 ): Outcome => {
-  if (Result.isFailure(result)) return { _tag: "Failed", reason: result.failure.reason._tag }
+  if (Result.isFailure(result)) {
+    const { reason } = result.failure
+    return reason._tag === "BreakerOpen"
+      ? { _tag: "Skipped", why: "breaker-open" }
+      : { _tag: "Failed", reason: reason._tag }
+  }
   if (found === undefined) return result.success._tag === "Skipped" ? result.success : { _tag: "Miss" }
   if (Header.isExpired(found, now)) return { _tag: "Expired" }
-  // A store is the truth: a floor above its blob means that a newer write is on its way, not that this one is gone.
-  if (member.role === "cache" && floors.discards(found)) return { _tag: "Outdated" }
-  return { _tag: "Hit" }
+  if (member.role === "cache") return floors.discards(found) ? { _tag: "Outdated" } : { _tag: "Hit" }
+  // A store is the truth, whatever the floors say, but for what should not have reached it any more.
+  return storeWrites.isTentative(found.key, found.generation) && floors.of(found.key) > found.generation
+    ? { _tag: "Outdated" }
+    : { _tag: "Hit" }
 }
 
-const isProven = (members: ReadonlyArray<Member.Member>, steps: ReadonlyArray<Step>): boolean => {
-  const hasStore = members.at(-1)?.role === "store"
-  const decisive = hasStore ? steps.slice(-1) : steps
+const isProven = ({ store }: State, steps: ReadonlyArray<Step>): boolean => {
+  const decisive = store === undefined ? steps : steps.slice(-1)
   return decisive.every(({ outcome }) => outcome._tag !== "Skipped" && outcome._tag !== "Failed")
 }

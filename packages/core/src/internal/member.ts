@@ -1,19 +1,29 @@
 /**
  * A tier as one chain uses it: its role, its policy made into a guard, its counters.
  */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { Key } from "../Key.ts"
 import * as Policy from "../Policy.ts"
-import type { Tier } from "../Tier.ts"
+import type { DeclineReason, Tier } from "../Tier.ts"
+import type { TierError } from "../TierError.ts"
 import type { Step } from "../Trail.ts"
 import type { Activities } from "./activities.ts"
+import { BoundedMap } from "./BoundedMap.ts"
+import * as Breaker from "./breaker.ts"
 
+/** Plain numbers, so that a hit costs one addition; metrics read them when they are scraped. */
 export interface Counters {
   hits: number
   misses: number
   skipped: number
   failed: number
+  /** Puts, promotions and write-backs that the tier took. */
   stored: number
-  declined: number
+  /** Of these, copies of what was found in a slower tier. */
+  promoted: number
+  readonly declined: Record<DeclineReason, number>
   writeFailed: number
   removed: number
 }
@@ -26,37 +36,87 @@ export interface Member {
    * for it any more, so that floors last until what it may still write has landed.
    */
   readonly call: Policy.Guard
+  /** Time that one call may take, and each pull of a streamed body; undefined: any. */
+  readonly deadline: Duration.Duration | undefined
   /** A failed write was tried more than once: an earlier try may have landed, whatever the last error says. */
   readonly retries: boolean
   readonly maxBytes: number
+  /** Whether this cache takes a copy of the key now; see `Policy.secondTouch`. */
+  readonly admits: (key: Key) => boolean
   readonly counters: Counters
+  readonly breaker: () => Breaker.BreakerState
   /** In process memory: asked without a deadline, and before a flight is begun. */
   readonly inProcess: boolean
   /** Too many copies of this cache are out of date and cannot be dropped: it is not asked any more. */
   isDistrusted: boolean
 }
 
+export interface Options {
+  readonly activities: Activities
+  readonly scope: Scope.Scope
+  /** Keys whose first touch is remembered, for `secondTouch`. */
+  readonly maxTouched: number
+  /** Told how long each call took, in seconds; calls into process memory are not timed. */
+  readonly onCall: (tier: string, operation: TierError["operation"], seconds: number) => void
+}
+
 export const make = (
   tier: Tier,
   role: Member["role"],
-  policy: Policy.Policy | undefined,
-  activities: Activities,
-  scope: Scope.Scope
-): Member => {
-  const inProcess = !tier.capabilities.persistent && !tier.capabilities.shared
-  const guard = Policy.guard(tier.name, policy ?? {}, scope)
-  return {
-    tier,
-    role,
-    inProcess,
-    call:
-      inProcess && policy?.deadline === undefined && policy?.retry === undefined
-        ? Policy.unguarded(tier.name)
-        : (operation, call) => guard(operation, () => activities.during(call())),
-    retries: policy?.retry !== undefined,
-    maxBytes: policy?.maxBytes ?? tier.capabilities.maxBytes ?? Number.POSITIVE_INFINITY,
-    counters: { hits: 0, misses: 0, skipped: 0, failed: 0, stored: 0, declined: 0, writeFailed: 0, removed: 0 },
-    isDistrusted: false
+  policy: Policy.Policy = {},
+  { activities, maxTouched, onCall, scope }: Options
+): Effect.Effect<Member> =>
+  Effect.gen(function* () {
+    const inProcess = !tier.capabilities.persistent && !tier.capabilities.shared
+    const isUnguarded =
+      inProcess && policy.deadline === undefined && policy.retry === undefined && policy.breaker === undefined
+    const breaker =
+      isUnguarded || policy.breaker === false ? undefined : yield* Breaker.make(tier.name, policy.breaker ?? {}, scope)
+    const guard = Policy.guard(tier.name, policy, scope)
+    const asActivity: Policy.Guard = (operation, call) => guard(operation, () => activities.during(call()))
+    const protectedCall = breaker === undefined ? asActivity : breaker.around(asActivity)
+    return {
+      tier,
+      role,
+      inProcess,
+      call: isUnguarded ? Policy.unguarded(tier.name) : timed(protectedCall, tier.name, onCall),
+      deadline: isUnguarded ? undefined : Duration.fromInputUnsafe(policy.deadline ?? Policy.defaultDeadline),
+      retries: policy.retry !== undefined,
+      maxBytes: policy.maxBytes ?? tier.capabilities.maxBytes ?? Number.POSITIVE_INFINITY,
+      admits: policy.secondTouch === true ? onSecondTouch(maxTouched) : () => true,
+      breaker: breaker?.state ?? (() => "closed"),
+      counters: {
+        hits: 0,
+        misses: 0,
+        skipped: 0,
+        failed: 0,
+        stored: 0,
+        promoted: 0,
+        declined: { "too-large": 0, admission: 0, "read-only": 0, expired: 0 },
+        writeFailed: 0,
+        removed: 0
+      },
+      isDistrusted: false
+    }
+  })
+
+const timed =
+  (guard: Policy.Guard, tier: string, onCall: Options["onCall"]): Policy.Guard =>
+  (operation, call) =>
+    Effect.clockWith((clock) => {
+      const began = clock.monotonicTimeNanosUnsafe()
+      return Effect.onExit(guard(operation, call), () =>
+        Effect.sync(() => onCall(tier, operation, Number(clock.monotonicTimeNanosUnsafe() - began) / 1e9))
+      )
+    })
+
+/** Answers true from the second time on that a key is seen, as long as it is remembered. */
+const onSecondTouch = (limit: number): Member["admits"] => {
+  const touched = new BoundedMap<string, true>(limit)
+  return ({ text }) => {
+    const isSecond = touched.get(text) !== undefined
+    touched.set(text, true)
+    return isSecond
   }
 }
 

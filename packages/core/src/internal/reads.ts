@@ -15,9 +15,12 @@ import * as Header from "../Header.ts"
 import type * as Key from "../Key.ts"
 import type { Read } from "../Tier.ts"
 import type { Step, Trail } from "../Trail.ts"
+import { Backoffs } from "./Backoffs.ts"
 import { bounded } from "./bounded.ts"
+import * as Comparison from "./comparison.ts"
 import * as Lookup from "./lookup.ts"
 import { blobOf, type State, unavailable } from "./state.ts"
+import * as Streaming from "./streaming.ts"
 import * as WriteBack from "./writeBack.ts"
 
 type Reads<E> = Pick<Chain<E>, "get" | "getOrMake"> & {
@@ -31,15 +34,39 @@ const joining = <A extends { readonly trail: Trail }>(answer: A): A => ({
   trail: { ...answer.trail, joined: true }
 })
 
+/** The answer of a key whose absence is remembered. */
+const remembered: NotFound = {
+  _tag: "NotFound",
+  trail: { steps: [{ tier: "absences", outcome: { _tag: "Hit" }, millis: 0 }], joined: false }
+}
+
 const isCorrupt = ({ outcome }: Step): boolean => outcome._tag === "Failed" && outcome.reason === "Corrupt"
+
+/** Stale blobs that are made anew at the same time; a reader of one more finds it stale, and the next one tries again. */
+const maxRefreshes = 100
 
 export const make = <E>(state: State): Reads<E> => {
   type KeyFlight = Flight<Found, NotFound, ChainUnavailable, Draft, E, E | MakeError>
 
-  const { activities, caches, floors, generations, headers, members, producerTimeout, remember, scope, store } = state
+  const {
+    absences,
+    activities,
+    caches,
+    confirmations,
+    counters,
+    floors,
+    generations,
+    headers,
+    members,
+    producerTimeout,
+    remember,
+    scope,
+    store
+  } = state
   const flights = new Flights<KeyFlight>()
   /** Flights that make a stale blob anew. Readers find the stale one by themselves; who needs the new one waits for it. */
   const refreshes = new Flights<KeyFlight>()
+  const backoffs = new Backoffs(state.maxRemembered)
   const { copyUp, writeMade } = WriteBack.make(state)
 
   // --- process memory ----------------------------------------------------------
@@ -55,15 +82,22 @@ export const make = <E>(state: State): Reads<E> => {
     if (front === undefined || read._tag !== "Hit") return nothing
     const { blob } = read
     if (front.role === "cache" && floors.discards(blob.header)) return nothing
-    if (blob.header.freshUntil === undefined && blob.header.expiresAt === undefined) {
+    if (blob.header.freshUntil === undefined && blob.header.expiresAt === undefined && !confirmations.isActive) {
       front.counters.hits += 1
       return Effect.succeed({ _tag: "Found", blob, stale: false, trail: frontTrail })
     }
-    return Effect.map(Clock.currentTimeMillis, (now): Found | undefined => {
-      if (Header.isExpired(blob.header, now)) return undefined
-      front.counters.hits += 1
-      return { _tag: "Found", blob, stale: Header.isStale(blob.header, now), trail: frontTrail }
-    })
+    return Effect.flatMap(Clock.currentTimeMillis, (now) => seenAt(blob, now))
+  }
+
+  /** What depends on time: whether it has expired, is stale, and is known to be what the store has. */
+  const seenAt = (blob: Blob, now: number): Effect.Effect<Found | undefined> => {
+    if (front === undefined || Header.isExpired(blob.header, now)) return nothing
+    const standing = front.role === "store" ? "confirmed" : confirmations.standing(blob.header, now)
+    // The lookup that follows compares it.
+    if (standing === "unconfirmed" && store !== undefined) return nothing
+    front.counters.hits += 1
+    const found: Found = { _tag: "Found", blob, stale: Header.isStale(blob.header, now), trail: frontTrail }
+    return standing === "due" ? Effect.as(Comparison.inBackground(state, blob.header), found) : Effect.succeed(found)
   }
 
   /** What process memory has; trouble there is met again, and recorded, by the lookup that follows. */
@@ -101,10 +135,14 @@ export const make = <E>(state: State): Reads<E> => {
         const running = flights.find(key)
         if (running !== undefined) {
           const result = resultOf(running, now)
-          if (result !== undefined) return Effect.succeed(result)
+          if (result !== undefined) {
+            counters.joined += 1
+            return Effect.succeed(result)
+          }
           if (running.phase !== "answered") {
             if (running.phase === "looking") running.producer ??= producer
             running.waiters += 1
+            counters.joined += 1
             return Effect.map(
               wait(running, of(running), restore, () => flights.detach(key, running)),
               joining
@@ -113,7 +151,8 @@ export const make = <E>(state: State): Reads<E> => {
           // It holds a blob that has expired meanwhile.
           flights.detach(key, running)
         }
-        const flight: KeyFlight = new Flight(activities.begin(), generations.next(now))
+        counters.flights += 1
+        const flight: KeyFlight = new Flight(activities.begin(), generations.next(now), now)
         flight.producer = producer
         flight.waiters = 1
         return Effect.andThen(
@@ -169,22 +208,24 @@ export const make = <E>(state: State): Reads<E> => {
 
   /** The life of a flight: look, make if need be, answer, write back. */
   const fly = (key: Key.Key, flight: KeyFlight): Effect.Effect<void> =>
-    Effect.flatMap(Lookup.blob(members, floors, key), (sighting) =>
+    Effect.flatMap(Lookup.blob(state, key), (sighting) =>
       sighting._tag === "Found" ? foundAt(flight, sighting) : orMake(key, flight, sighting)
     )
 
   const foundAt = (flight: KeyFlight, { position, steps, value }: Lookup.Sighting<Blob> & { _tag: "Found" }) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    Effect.clockWith((clock) => {
+      const now = clock.currentTimeMillisUnsafe()
       const { header } = value
+      const faster = caches.slice(0, position)
       generations.witness(header.generation)
       hold(flight, {
         _tag: "Found",
-        blob: value,
+        blob: Streaming.shared(state, value, position, faster),
         stale: Header.isStale(header, now),
         trail: { steps, joined: false }
       })
-      if (members[position] === store) remember(header, flight.activity)
-      return copyUp(value, caches.slice(0, position), flight.activity)
+      if (members[position] === store) remember(header, flight.activity, flight.began)
+      return copyUp(value, faster, flight.activity)
     })
 
   const orMake = (
@@ -200,10 +241,13 @@ export const make = <E>(state: State): Reads<E> => {
         : Effect.fail(unavailable(state, key.text, steps))
     // Without a store nothing but the producer is needed, whatever the caches say.
     if (flight.producer === undefined || (sighting._tag === "Unproven" && store !== undefined)) {
-      return Effect.sync(() => {
-        flights.detach(key, flight)
-        answer(flight, looked, Effect.fail(unavailable(state, key.text, steps)))
-      })
+      return Effect.andThen(
+        sighting._tag === "Absent" ? absences.remember(key, flight.activity) : Effect.void,
+        Effect.sync(() => {
+          flights.detach(key, flight)
+          answer(flight, looked, Effect.fail(unavailable(state, key.text, steps)))
+        })
+      )
     }
     flight.phase = "making"
     Deferred.doneUnsafe(flight.looked, looked)
@@ -227,13 +271,20 @@ export const make = <E>(state: State): Reads<E> => {
       if (Exit.isFailure(made)) {
         return Effect.suspend(() => {
           flights.detach(key, flight)
+          counters.makeFailed += 1
           const failure = unanswered<E | MakeError>(made, unavailable(state, key.text))
           answer(flight, Effect.fail(unavailable(state, key.text, steps)), failure)
           return replaced === undefined
             ? Effect.void
-            : Effect.logWarning(`stale blob not made anew key=${key.text}`, made.cause)
+            : Effect.andThen(
+                backoffs.failed(key),
+                Effect.logWarning(`stale blob not made anew key=${key.text}`, made.cause)
+              )
         })
       }
+      counters.made += 1
+      absences.delete(key)
+      backoffs.succeeded(key)
       hold(flight, made.value)
       return writeMade(made.value.blob, flight.activity, replaced)
     })
@@ -264,12 +315,21 @@ export const make = <E>(state: State): Reads<E> => {
       }
     })
 
-  /** Makes a stale blob anew behind the answer, one at a time per key. */
+  /** Makes a stale blob anew behind the answer, one at a time per key, less and less often if that fails. */
   const refresh = (key: Key.Key, producer: Effect.Effect<Draft, E>, { blob }: Found): Effect.Effect<void> =>
     Effect.uninterruptible(
       Effect.clockWith((clock) => {
-        if (activities.closed || refreshes.find(key) !== undefined || floors.discards(blob.header)) return Effect.void
-        const flight: KeyFlight = new Flight(activities.begin(), generations.next(clock.currentTimeMillisUnsafe()))
+        const now = clock.currentTimeMillisUnsafe()
+        if (
+          activities.closed ||
+          refreshes.find(key) !== undefined ||
+          refreshes.size >= maxRefreshes ||
+          floors.discards(blob.header) ||
+          !backoffs.allows(key, now)
+        ) {
+          return Effect.void
+        }
+        const flight: KeyFlight = new Flight(activities.begin(), generations.next(now), now)
         flight.phase = "making"
         return launch(key, flight, refreshes, makeAnew(key, flight, producer, [], blob.header.generation))
       })
@@ -277,17 +337,29 @@ export const make = <E>(state: State): Reads<E> => {
 
   // --- operations ------------------------------------------------------------------
 
+  const traced = (name: string, key: Key.Key) =>
+    Effect.withSpan(name, { attributes: { chain: state.name, key: key.text } })
+
+  const look = (key: Key.Key): Effect.Effect<Found | NotFound, ChainUnavailable> =>
+    Effect.clockWith((clock) => {
+      if (!activities.closed && absences.has(key, clock.currentTimeMillisUnsafe())) {
+        counters.absences += 1
+        return Effect.succeed(remembered)
+      }
+      return join<Found | NotFound, ChainUnavailable>(key, undefined, (flight) => flight.looked)
+    })
+
   const get: Reads<E>["get"] = (key) =>
     Effect.flatMap(peek(key), (found) =>
-      found === undefined
-        ? join<Found | NotFound, ChainUnavailable>(key, undefined, (flight) => flight.looked)
-        : Effect.succeed(found)
+      found === undefined ? traced("Chain.get", key)(look(key)) : Effect.succeed(found)
     )
 
   const getOrMake: Reads<E>["getOrMake"] = (key, producer) =>
     Effect.flatMap(
       Effect.flatMap(peek(key), (found) =>
-        found === undefined ? join<Found, E | MakeError>(key, producer, (flight) => flight.made) : Effect.succeed(found)
+        found === undefined
+          ? traced("Chain.getOrMake", key)(join<Found, E | MakeError>(key, producer, (flight) => flight.made))
+          : Effect.succeed(found)
       ),
       (found) => (found.stale ? Effect.as(refresh(key, producer, found), found) : Effect.succeed(found))
     )

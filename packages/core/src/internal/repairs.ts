@@ -36,6 +36,11 @@ export class Repairs {
     this.scope = scope
   }
 
+  /** Subjects under repair in a cache. */
+  pendingIn(member: Member): number {
+    return this.pending.get(member)?.size ?? 0
+  }
+
   /** Sees to it that `action` succeeds some day; until then copies of `subject` of at most `upTo` are not served. */
   begin(
     member: Member,

@@ -7,17 +7,23 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Blob from "../Blob.ts"
-import type { Draft, Options } from "../Chain.ts"
+import type { Bus } from "../Bus.ts"
+import type { Draft, Link, Options } from "../Chain.ts"
 import { ChainUnavailable } from "../ChainError.ts"
 import { Floors, type Mark } from "../Floor.ts"
 import * as Generation from "../Generation.ts"
 import type { Header } from "../Header.ts"
 import type * as Key from "../Key.ts"
 import type { Step } from "../Trail.ts"
+import { Absences } from "./Absences.ts"
 import { Activities } from "./activities.ts"
+import { Confirmations } from "./Confirmations.ts"
 import { HeaderCache } from "./HeaderCache.ts"
 import * as Member from "./member.ts"
+import * as Metrics from "./metrics.ts"
 import { Repairs } from "./repairs.ts"
+import { StoreWrites } from "./StoreWrites.ts"
+import { Tees } from "./Tees.ts"
 
 export interface State {
   readonly name: string
@@ -25,26 +31,60 @@ export interface State {
   readonly store: Member.Member | undefined
   /** The caches, then the store. */
   readonly members: ReadonlyArray<Member.Member>
+  readonly bus: Bus | undefined
   readonly floors: Floors
   readonly activities: Activities
   /** Headers of the store's blobs; without a store nothing says that a blob is still there, and none are kept. */
   readonly headers: HeaderCache
-  /** Keeps the header of a blob that stems from something that began at `since`, unless a floor discards it. */
-  readonly remember: (header: Header, since: Mark) => void
+  readonly absences: Absences
+  readonly confirmations: Confirmations
+  /** Keys that are being compared with the store behind an answer. */
+  readonly comparing: Set<string>
+  readonly tees: Tees
+  readonly storeWrites: StoreWrites
+  /**
+   * Keeps what was learned of the store at `at` (Unix milliseconds): that it has a blob with this header. Whoever learned
+   * it began at `since`, and a floor that was raised later says otherwise.
+   */
+  readonly remember: (header: Header, since: Mark, at: number) => void
   readonly repairs: Repairs
   readonly generations: Generation.Clock
   readonly producerTimeout: Duration.Duration
   readonly maxHeldBytes: number
+  /** Bytes held for write-backs and tees. */
+  heldBytes: number
+  readonly maxRemembered: number
+  readonly counters: Counters
   /** Holds what runs in the background. */
   readonly scope: Scope.Scope
+}
+
+/** Plain numbers about the chain as a whole. */
+export interface Counters {
+  flights: number
+  joined: number
+  made: number
+  makeFailed: number
+  /** Copies that the store has said to be what it has. */
+  confirmed: number
+  /** Copies that the store has said to be out of date. */
+  outdated: number
+  /** Copies that were served although the store could not say. */
+  unconfirmed: number
+  /** Answers "not found" without asking anyone. */
+  absences: number
 }
 
 export const make = Effect.fnUntraced(function* (options: Options) {
   const scope = yield* Scope.make("parallel")
   const floors = new Floors(options.maxFloors ?? 10_000)
   const activities = new Activities(floors)
-  const caches = options.caches.map(({ tier, policy }) => Member.make(tier, "cache", policy, activities, scope))
-  const store = options.store && Member.make(options.store.tier, "store", options.store.policy, activities, scope)
+  const maxRemembered = options.maxRemembered ?? 100_000
+  const observer = yield* Metrics.observer(options.name)
+  const member = (role: Member.Member["role"], { policy, tier }: Link) =>
+    Member.make(tier, role, policy, { activities, scope, maxTouched: maxRemembered, onCall: observer.onCall })
+  const caches = yield* Effect.forEach(options.caches, (link) => member("cache", link))
+  const store = options.store && (yield* member("store", options.store))
   const producerTimeout = Duration.fromInputUnsafe(options.producerTimeout ?? "60 seconds")
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => (activities.closed = true)).pipe(
@@ -59,23 +99,57 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     )
   )
   const headers = new HeaderCache(store === undefined ? 0 : (options.maxHeaders ?? 10_000))
+  const confirmations = new Confirmations(
+    store?.tier.capabilities.shared === true
+      ? Duration.toMillis(Duration.fromInputUnsafe(options.revalidateAfter ?? "1 minute"))
+      : Number.POSITIVE_INFINITY,
+    { confirmed: maxRemembered, suspicions: 1_000 }
+  )
+  const absences = new Absences(
+    floors,
+    confirmations,
+    Duration.fromInputUnsafe(options.negativeTtl ?? "2 seconds"),
+    maxRemembered
+  )
+  const repairs = new Repairs(floors, scope)
   const state: State = {
     name: options.name,
     caches,
     store,
     members: store === undefined ? caches : [...caches, store],
+    bus: options.bus,
     floors,
     activities,
     headers,
-    remember: (header, since) => {
-      if (store !== undefined && !floors.discards(header, since)) headers.set(header)
+    absences,
+    confirmations,
+    comparing: new Set(),
+    tees: new Tees(),
+    storeWrites: new StoreWrites(),
+    remember: (header, since, at) => {
+      if (store === undefined || floors.discards(header, since)) return
+      headers.set(header)
+      confirmations.confirm(header, at, since)
     },
-    repairs: new Repairs(floors, scope),
+    repairs,
     generations: new Generation.Clock(),
     producerTimeout,
     maxHeldBytes: options.maxHeldBytes ?? 67_108_864,
+    heldBytes: 0,
+    maxRemembered,
+    counters: {
+      flights: 0,
+      joined: 0,
+      made: 0,
+      makeFailed: 0,
+      confirmed: 0,
+      outdated: 0,
+      unconfirmed: 0,
+      absences: 0
+    },
     scope
   }
+  yield* observer.observe(state)
   return state
 })
 

@@ -4,11 +4,16 @@
  */
 import * as Effect from "effect/Effect"
 import type { Blob } from "../Blob.ts"
+import type { TierReceipt } from "../Chain.ts"
 import type { Mark } from "../Floor.ts"
 import type { Generation } from "../Generation.ts"
 import type { Key } from "../Key.ts"
+import type { Write } from "../Tier.ts"
+import type { TierError } from "../TierError.ts"
 import * as Caches from "./caches.ts"
+import type { Member } from "./member.ts"
 import type { State } from "./state.ts"
+import { undoIfOvertaken } from "./undo.ts"
 
 export interface WriteBack {
   /** Copies what was found into `into`; dropped while too many bytes are held. */
@@ -20,34 +25,48 @@ export interface WriteBack {
   readonly writeMade: (blob: Blob, since: Mark, replaced: Generation | undefined) => Effect.Effect<void>
 }
 
+/** What a result takes beside its bytes while it is held. */
+const overhead = 2_048
+
 export const make = (state: State): WriteBack => {
-  const { caches, floors, generations, maxHeldBytes, remember, store } = state
-  let heldBytes = 0
+  const { absences, caches, confirmations, floors, generations, maxHeldBytes, remember, store, storeWrites } = state
 
   const holding = (blob: Blob, effect: Effect.Effect<void>): Effect.Effect<void> =>
     Effect.suspend(() => {
-      const bytes = blob.body._tag === "Inline" ? blob.body.bytes.byteLength : 0
-      heldBytes += bytes
+      const bytes = overhead + (blob.body._tag === "Inline" ? blob.body.bytes.byteLength : 0)
+      state.heldBytes += bytes
       return Effect.ensuring(
         effect,
-        Effect.sync(() => (heldBytes -= bytes))
+        Effect.sync(() => (state.heldBytes -= bytes))
       )
     })
 
-  const isFull = (blob: Blob): boolean => heldBytes + blob.header.size > maxHeldBytes
+  const isFull = (blob: Blob): boolean => state.heldBytes + blob.header.size > maxHeldBytes
 
-  const isOver = (): boolean => heldBytes > maxHeldBytes
+  const isOver = (): boolean => state.heldBytes > maxHeldBytes
+
+  /** Copies into a cache if that admits the key. */
+  const admit = (cache: Member, blob: Blob, since: Mark): Effect.Effect<TierReceipt> => {
+    if (cache.admits(blob.header.key)) return Caches.promote(state, cache, blob, since)
+    cache.counters.declined.admission += 1
+    return Effect.succeed({ tier: cache.tier.name, outcome: "declined" })
+  }
 
   const copyUp: WriteBack["copyUp"] = (blob, into, since) =>
     Effect.suspend(() =>
-      into.length === 0 || isFull(blob)
+      // What is streamed is copied while a reader reads it.
+      into.length === 0 || blob.body._tag === "Streamed" || isFull(blob)
         ? Effect.void
         : holding(
             blob,
-            Effect.forEach(into, (cache) => Caches.promote(state, cache, blob, since), {
-              concurrency: "unbounded",
-              discard: true
-            })
+            Effect.forEach(
+              into,
+              (cache) =>
+                Effect.map(admit(cache, blob, since), ({ outcome }) => {
+                  if (outcome === "stored") cache.counters.promoted += 1
+                }),
+              { concurrency: "unbounded", discard: true }
+            )
           )
     )
 
@@ -58,7 +77,7 @@ export const make = (state: State): WriteBack => {
     Effect.forEach(
       caches,
       (cache) => {
-        if (replaced === undefined) return isOver() ? Effect.void : Caches.promote(state, cache, blob, since)
+        if (replaced === undefined) return isOver() ? Effect.void : Effect.asVoid(admit(cache, blob, since))
         return isOver()
           ? Caches.drop(state, cache, blob.header.key, replaced)
           : Effect.flatMap(
@@ -70,37 +89,53 @@ export const make = (state: State): WriteBack => {
       { concurrency: "unbounded", discard: true }
     )
 
+  const intoStore = (
+    target: Member,
+    blob: Blob,
+    since: Mark,
+    replaced: Generation | undefined
+  ): Effect.Effect<Write, TierError> => {
+    const { generation, key } = blob.header
+    return target.call("put", () => {
+      storeWrites.begin(key, generation)
+      return target.tier
+        .put(blob, { expected: replaced ?? "absent" })
+        .pipe(Effect.onExit((exit) => undoIfOvertaken(state, target, blob.header, exit, since)))
+    })
+  }
+
   const writeMade: WriteBack["writeMade"] = (blob, since, replaced) =>
-    Effect.suspend(() => {
+    Effect.clockWith((clock) => {
       if (floors.discards(blob.header, since)) return Effect.void
       if (store === undefined) return renewHolding(blob, since, replaced)
       const { key } = blob.header
+      const at = clock.currentTimeMillisUnsafe()
       return holding(
         blob,
-        store
-          .call("put", () => store.tier.put(blob, { expected: replaced ?? "absent" }))
-          .pipe(
-            Effect.flatMap((write) => {
-              switch (write._tag) {
-                case "Stored":
-                  store.counters.stored += 1
-                  remember(blob.header, since)
-                  return renew(blob, since, replaced)
-                case "Declined":
-                  store.counters.declined += 1
-                  return Effect.logWarning(`made, but the store does not take it: ${write.why} key=${key.text}`)
-                case "Superseded":
-                  generations.witness(write.current)
-                  return dropReplaced(key, replaced)
-                case "Conflict":
-                  return dropReplaced(key, replaced)
-              }
-            }),
-            Effect.catch((error) => {
-              store.counters.writeFailed += 1
-              return Effect.logWarning(`made, but not stored key=${key.text}`, error.message)
-            })
-          )
+        intoStore(store, blob, since, replaced).pipe(
+          Effect.flatMap((write) => {
+            switch (write._tag) {
+              case "Stored":
+                store.counters.stored += 1
+                absences.delete(key)
+                remember(blob.header, since, at)
+                return renew(blob, since, replaced)
+              case "Declined":
+                store.counters.declined[write.why] += 1
+                return Effect.logWarning(`made, but the store does not take it: ${write.why} key=${key.text}`)
+              case "Superseded":
+                generations.witness(write.current)
+                return dropReplaced(key, replaced)
+              case "Conflict":
+                return dropReplaced(key, replaced)
+            }
+          }),
+          Effect.catch((error) => {
+            store.counters.writeFailed += 1
+            if (error.isUnknownOutcome) confirmations.suspect(key.text, blob.header.generation, 0, floors.mark())
+            return Effect.logWarning(`made, but not stored key=${key.text}`, error.message)
+          })
+        )
       )
     })
 

@@ -1,0 +1,69 @@
+/**
+ * Negative answers: keys that were proven to be nowhere, remembered for a moment, so that a crowd that asks for what is
+ * not there does not reach the store one by one.
+ *
+ * Only a proven absence is remembered, never an error. A put forgets it at once, and what was looked up before a put or
+ * remove was acknowledged is not remembered at all.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import type { Floors, Mark } from "../Floor.ts"
+import type { Key } from "../Key.ts"
+import { BoundedMap } from "./BoundedMap.ts"
+import type { Confirmations } from "./Confirmations.ts"
+
+interface Absence {
+  readonly group: string
+  /** Unix milliseconds. */
+  readonly until: number
+}
+
+export class Absences {
+  private readonly entries: BoundedMap<string, Absence>
+  private readonly floors: Floors
+  private readonly confirmations: Confirmations
+  private readonly millis: number
+  /** When something was last said to be there: what was looked up before proves nothing any more. */
+  private presentAt: Mark = 0
+
+  constructor(floors: Floors, confirmations: Confirmations, lifetime: Duration.Duration, limit: number) {
+    this.floors = floors
+    this.confirmations = confirmations
+    this.millis = Duration.toMillis(lifetime)
+    this.entries = new BoundedMap(this.millis > 0 ? limit : 0)
+  }
+
+  /** Whether the key is known to be nowhere. */
+  has(key: Key, now: number): boolean {
+    const absence = this.entries.get(key.text)
+    if (absence === undefined) return false
+    // A clock that went back must not make it last longer.
+    if (now < absence.until && absence.until - now <= this.millis) return true
+    this.entries.delete(key.text)
+    return false
+  }
+
+  /** Remembers what a lookup that began at `since` has proven, for its lifetime less up to a fifth of it. */
+  readonly remember = (key: Key, since: Mark): Effect.Effect<void> =>
+    this.millis <= 0
+      ? Effect.void
+      : Effect.clockWith((clock) =>
+          Effect.map(Random.next, (random) => {
+            if (since < this.presentAt || this.floors.isChanged(key, since)) return
+            if (this.confirmations.isSuspect(key)) return
+            const until = clock.currentTimeMillisUnsafe() + this.millis * (1 - random / 5)
+            this.entries.set(key.text, { group: key.group, until })
+          })
+        )
+
+  /** The key is there. */
+  delete(key: Key): void {
+    this.presentAt = this.floors.mark()
+    this.entries.delete(key.text)
+  }
+
+  deleteGroup(group: string): void {
+    this.entries.deleteWhere((absence) => absence.group === group)
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * Which cached copies are known to be what the store has.
+ *
+ * Idea. A copy may be out of date without this process having heard of it: another node wrote, and its message was lost;
+ * or a write of this node ended without an answer, and may have taken effect. The first is bounded by time: where others
+ * write to the store too, a copy is confirmed for `revalidateAfter`, counted from when the store was asked. The second
+ * makes the copies of that key or group suspect: older ones are compared with the store before they are served.
+ *
+ * Invariants. A suspicion ends for a copy with a comparison that began after the write had really ended; until then it is
+ * compared each time. What is forgotten because a table is full is unconfirmed, which costs a comparison and no
+ * correctness. Nothing here says that a copy is right: who cannot ask the store may still serve what is unconfirmed, and
+ * says so.
+ */
+import type { Mark } from "../Floor.ts"
+import type { Generation } from "../Generation.ts"
+import type { Header } from "../Header.ts"
+import type { Key } from "../Key.ts"
+import { BoundedMap } from "./BoundedMap.ts"
+
+/** `due`: may be served, and should be compared meanwhile. */
+export type Standing = "confirmed" | "due" | "unconfirmed"
+
+interface Confirmed {
+  readonly group: string
+  readonly generation: Generation
+  /** Unix milliseconds when the store was asked. */
+  readonly at: number
+  readonly mark: Mark
+}
+
+interface Suspicion {
+  /** Copies below this generation may be out of date. */
+  below: Generation
+  since: Mark
+  /** Calls that have not ended. */
+  pending: number
+}
+
+export class Confirmations {
+  private readonly confirmed: BoundedMap<string, Confirmed>
+  /** By key text or group. */
+  private readonly suspicions = new Map<string, Suspicion>()
+  private everything: Suspicion | undefined
+  private readonly revalidateAfter: number
+  private readonly maxSuspicions: number
+
+  /** `revalidateAfter` in milliseconds; infinite: time makes no copy unconfirmed. */
+  constructor(revalidateAfter: number, limits: { readonly confirmed: number; readonly suspicions: number }) {
+    this.revalidateAfter = revalidateAfter
+    this.maxSuspicions = limits.suspicions
+    this.confirmed = new BoundedMap(limits.confirmed)
+  }
+
+  /** Whether any copy can be other than confirmed; looked at on every hit. */
+  get isActive(): boolean {
+    return this.revalidateAfter !== Number.POSITIVE_INFINITY || this.isSuspicious
+  }
+
+  /** Whether time makes copies unconfirmed. */
+  get revalidates(): boolean {
+    return this.revalidateAfter !== Number.POSITIVE_INFINITY
+  }
+
+  standing(header: Header, now: number): Standing {
+    if (!this.isActive) return "confirmed"
+    const known = this.confirmed.get(header.key.text)
+    const own = known?.generation === header.generation ? known : undefined
+    if (this.isSuspicious) {
+      for (const { below, pending, since } of this.over(header.key)) {
+        if (header.generation < below && (own === undefined || pending > 0 || own.mark < since)) return "unconfirmed"
+      }
+    }
+    if (!this.revalidates) return "confirmed"
+    const age = own === undefined ? -1 : now - own.at
+    // A clock that went back tells nothing about age.
+    return age < 0 || age >= this.revalidateAfter
+      ? "unconfirmed"
+      : age * 2 >= this.revalidateAfter
+        ? "due"
+        : "confirmed"
+  }
+
+  /** The store has this blob, or had it when it was asked: at `at` (Unix milliseconds), `mark` of the sequence of floors. */
+  confirm(header: Header, at: number, mark: Mark): void {
+    if (!this.isActive) return
+    const { key, generation } = header
+    this.confirmed.set(key.text, { group: key.group, generation, at, mark })
+    const suspicion = this.suspicions.get(key.text)
+    // All copies of the key are of this generation, or will be found to be others.
+    if (suspicion !== undefined && suspicion.pending === 0 && mark >= suspicion.since) this.suspicions.delete(key.text)
+  }
+
+  /** Whether a write to the key, or its group, ended without an answer. */
+  isSuspect(key: Key): boolean {
+    return this.isSuspicious && !this.over(key).next().done
+  }
+
+  /**
+   * A write of `subject` (a key's text, or a group) at `generation` ended without an answer; `pending` of its calls have
+   * not ended yet, and each says so with `landed` when it has.
+   */
+  suspect(subject: string, generation: Generation, pending: number, mark: Mark): void {
+    const before = this.suspicions.get(subject)
+    if (before === undefined && this.suspicions.size >= this.maxSuspicions) this.merge()
+    this.suspicions.set(subject, {
+      below: Math.max(generation, before?.below ?? 0),
+      since: mark,
+      pending: pending + (before?.pending ?? 0)
+    })
+  }
+
+  landed(subject: string, mark: Mark): void {
+    const suspicion = this.suspicions.get(subject) ?? this.everything
+    if (suspicion === undefined) return
+    suspicion.pending = Math.max(0, suspicion.pending - 1)
+    suspicion.since = mark
+  }
+
+  /** What other nodes have written may have been missed: every copy is compared before it is served. */
+  forgetAll(): void {
+    this.confirmed.clear()
+  }
+
+  private get isSuspicious(): boolean {
+    return this.suspicions.size > 0 || this.everything !== undefined
+  }
+
+  private *over(key: Key): Generator<Suspicion> {
+    const ofKey = this.suspicions.get(key.text)
+    if (ofKey !== undefined) yield ofKey
+    const ofGroup = this.suspicions.get(key.group)
+    if (ofGroup !== undefined) yield ofGroup
+    if (this.everything !== undefined) yield this.everything
+  }
+
+  /** One suspicion of everything takes the place of all. */
+  private merge(): void {
+    let { below, since, pending } = this.everything ?? { below: 0, since: 0, pending: 0 }
+    for (const suspicion of this.suspicions.values()) {
+      below = Math.max(below, suspicion.below)
+      since = Math.max(since, suspicion.since)
+      pending += suspicion.pending
+    }
+    this.suspicions.clear()
+    this.everything = { below, since, pending }
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * Asks every tier what it has of a key, and says who would answer a read.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { Explanation, TierExplanation } from "../Chain.ts"
+import * as Header from "../Header.ts"
+import type { Key } from "../Key.ts"
+import type { Member } from "./member.ts"
+import type { State } from "./state.ts"
+
+export const explain = (state: State, key: Key): Effect.Effect<Explanation> =>
+  Effect.clockWith((clock) =>
+    Effect.map(
+      Effect.forEach(state.members, (member) => ask(state, member, key), { concurrency: "unbounded" }),
+      (tiers): Explanation => {
+        const answering = tiers.find(({ outcome }) => outcome._tag === "Hit")
+        const decisive = state.store === undefined ? tiers : tiers.slice(-1)
+        const isProven = decisive.every(({ outcome }) => outcome._tag !== "Skipped" && outcome._tag !== "Failed")
+        return {
+          key: key.text,
+          answer: answering?.tier ?? (isProven ? "not-found" : "unavailable"),
+          isAbsenceRemembered: state.absences.has(key, clock.currentTimeMillisUnsafe()),
+          floor: state.floors.of(key),
+          tiers
+        }
+      }
+    )
+  )
+
+const ask = (state: State, member: Member, key: Key): Effect.Effect<TierExplanation> =>
+  Effect.clockWith((clock) => {
+    const { confirmations, floors, store } = state
+    const began = clock.monotonicTimeNanosUnsafe()
+    const of = (outcome: TierExplanation["outcome"], header?: Header.Header): TierExplanation => ({
+      tier: member.tier.name,
+      role: member.role,
+      breaker: member.breaker(),
+      outcome,
+      millis: Number(clock.monotonicTimeNanosUnsafe() - began) / 1e6,
+      header,
+      standing:
+        header === undefined || member.role === "store" || store === undefined
+          ? undefined
+          : confirmations.standing(header, clock.currentTimeMillisUnsafe())
+    })
+    if (member.isDistrusted) return Effect.succeed(of({ _tag: "Skipped", why: "busy" }))
+    return Effect.map(Effect.result(member.call("head", () => member.tier.head(key))), (result) => {
+      if (Result.isFailure(result)) {
+        const { reason } = result.failure
+        return reason._tag === "BreakerOpen"
+          ? of({ _tag: "Skipped", why: "breaker-open" })
+          : of({ _tag: "Failed", reason: reason._tag })
+      }
+      const read = result.success
+      if (read._tag !== "Hit") return of(read)
+      if (Header.isExpired(read.header, clock.currentTimeMillisUnsafe())) return of({ _tag: "Expired" }, read.header)
+      return of(
+        member.role === "cache" && floors.discards(read.header) ? { _tag: "Outdated" } : { _tag: "Hit" },
+        read.header
+      )
+    })
+  })
