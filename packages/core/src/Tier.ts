@@ -25,7 +25,7 @@ export interface Capabilities {
   readonly atomicPut: "shared" | "process" | "none"
   /** An acknowledged write survives a power failure. */
   readonly durable: boolean
-  /** Blobs outlive the process. */
+  /** Blobs outlive the process: whoever opens the storage again finds what was acknowledged, and nothing torn. */
   readonly persistent: boolean
   /** Other processes read and write the same blobs. */
   readonly shared: boolean
@@ -133,6 +133,8 @@ export interface Tier {
    * - with `expected`, answers `Conflict` and changes nothing unless that generation, or nothing, is there.
    * - a failed overwrite leaves the old blob.
    * - `Declined` means that this tier does not take this blob; what it held of the key stays.
+   * - every field of the header is kept exactly, or the put is refused.
+   * - interrupted, or with a stream that fails, it has happened whole or not at all; the stream is closed in any case.
    */
   readonly put: (blob: Blob, options?: PutOptions) => Effect.Effect<Write, TierError>
 
@@ -140,7 +142,9 @@ export interface Tier {
    * Removes a blob of at most this generation.
    *
    * Behavior:
-   * - answers `Absent` if there is none, and `Superseded` if a newer one is there, which stays.
+   * - answers `Absent` if there is none, and `Superseded` if a newer one is there, which stays. One past `expiresAt` is
+   *   none.
+   * - interrupted, it has happened or not.
    * - readers that are streaming the blob finish or fail; they never get other bytes.
    */
   readonly remove: (key: Key.Key, generation: Generation) => Effect.Effect<Removal, TierError>
@@ -149,8 +153,11 @@ export interface Tier {
   readonly removeGroup: (group: string, generation: Generation) => Effect.Effect<GroupRemoval, TierError>
 
   /**
-   * Lists entries in a stable order of the tier's own; duplicates may occur. A tier that can tell that `after` is no
-   * cursor of its own fails with `BadCursor`.
+   * Lists entries in a stable order of the tier's own; duplicates may occur.
+   *
+   * Behavior:
+   * - an entry that is there from beginning to end is listed, whatever is put or removed meanwhile.
+   * - a tier that can tell that `after` is no cursor of its own fails with `BadCursor`.
    */
   readonly scan: (options?: ScanOptions) => Stream.Stream<Entry, TierError>
 

@@ -51,6 +51,7 @@ export const make = (): Tier.Tier => {
       const { header, body } = blob
       const encoded = yield* Effect.result(Header.encode(header))
       if (encoded._tag === "Failure" || body._tag === "Streamed") return Tier.declined("too-large")
+      if (Header.isExpired(header, yield* Clock.currentTimeMillis)) return Tier.declined("expired")
       const present = yield* find(header.key)
       const refusal = Tier.refusal(header, present?.header, options?.expected)
       if (refusal !== undefined) return refusal

@@ -4,17 +4,13 @@
 import * as Blob from "@terrace/core/Blob"
 import type { Generation } from "@terrace/core/Generation"
 import * as Key from "@terrace/core/Key"
+import { mulberry32 } from "./internal/mulberry32.ts"
 
 /** `length` bytes without pattern, the same for the same seed (mulberry32). */
 export const bytes = (seed: number, length: number): Uint8Array<ArrayBuffer> => {
   const words = new Uint32Array(Math.ceil(length / 4))
-  let state = seed >>> 0
-  for (let index = 0; index < words.length; index++) {
-    state = (state + 0x6d2b79f5) >>> 0
-    let word = Math.imul(state ^ (state >>> 15), state | 1)
-    word ^= word + Math.imul(word ^ (word >>> 7), word | 61)
-    words[index] = word ^ (word >>> 14)
-  }
+  const next = mulberry32(seed)
+  for (let index = 0; index < words.length; index++) words[index] = next()
   return new Uint8Array(words.buffer, 0, length).slice()
 }
 

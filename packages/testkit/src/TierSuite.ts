@@ -11,38 +11,58 @@ import type { TierError } from "@terrace/core/TierError"
 import type * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import { randomInt } from "node:crypto"
 import { type Case, type Requires, Subject, unmet } from "./internal/Case.ts"
+import { accounting } from "./internal/cases/accounting.ts"
 import { bodies } from "./internal/cases/bodies.ts"
 import { counting } from "./internal/cases/counting.ts"
 import { expiring } from "./internal/cases/expiring.ts"
+import { headers } from "./internal/cases/headers.ts"
+import { interrupting } from "./internal/cases/interrupting.ts"
+import { modelling } from "./internal/cases/modelling.ts"
 import { naming } from "./internal/cases/naming.ts"
+import { opening } from "./internal/cases/opening.ts"
+import { producing } from "./internal/cases/producing.ts"
 import { racing } from "./internal/cases/racing.ts"
+import { ranges } from "./internal/cases/ranges.ts"
 import { reading } from "./internal/cases/reading.ts"
+import { remembering } from "./internal/cases/remembering.ts"
 import { removing } from "./internal/cases/removing.ts"
+import { reopening } from "./internal/cases/reopening.ts"
 import { scanning } from "./internal/cases/scanning.ts"
 import { writing } from "./internal/cases/writing.ts"
+import { onStorage, type Storage } from "./internal/Openings.ts"
 
 export { type Case, type Requires, Subject }
+export type { Storage } from "./internal/Openings.ts"
 
 /** Every case of the contract. */
 export const cases: ReadonlyArray<Case> = [
   ...reading,
   ...writing,
+  ...headers,
   ...removing,
   ...scanning,
   ...counting,
   ...bodies,
+  ...producing,
+  ...ranges,
+  ...opening,
   ...naming,
   ...expiring,
-  ...racing
+  ...racing,
+  ...interrupting,
+  ...modelling,
+  ...accounting,
+  ...reopening,
+  ...remembering
 ]
 
-export interface Options<I, E> {
-  /** The service that `layer` builds. */
+interface CommonOptions<I> {
+  /** The service that the layer builds. */
   readonly tier: Context.Key<I, Tier.Tier>
-  readonly layer: Layer.Layer<I, E>
   /**
    * What the tier declares; one case holds it to that. Default: asked of a tier that is built once more, while the tests
    * are collected. Give it where building one is expensive.
@@ -60,55 +80,129 @@ export interface Options<I, E> {
    * one where storage outlives the run. Default: `suite`.
    */
   readonly namespace?: string | undefined
+  /**
+   * Counts what the tier holds open: files, connections, temporary files. Some cases ask before and after, and fail if it
+   * has become more. Default: not asked.
+   */
+  readonly leaks?: Effect.Effect<number> | undefined
+  /**
+   * How many keys the case about memory asks for; 0: the case is not registered. Default: 1,000,000 for a tier in process
+   * memory (neither `persistent` nor `shared`), which takes some seconds, and 10,000 for others.
+   */
+  readonly distinctKeys?: number | undefined
+  /** Seed of what cases draw at random, which a failure names: 0 to 2^31. Default: another one in every run. */
+  readonly seed?: number | undefined
 }
 
-/** The cases that apply to a tier of these capabilities. */
-export const applicable = (capabilities: Tier.Capabilities, clock: "test" | "live" = "test"): ReadonlyArray<Case> =>
-  cases.filter((candidate) => unmet(candidate.requires, capabilities, clock) === undefined)
+/**
+ * `layer` builds the tier on storage that is empty, or that keeps other namespaces apart. `storage` does that too; beyond
+ * it, a tier that declares `persistent` is closed and opened again on storage of the case's own, whatever `fresh` says.
+ */
+export type Options<I, E> = CommonOptions<I> &
+  (
+    | { readonly layer: Layer.Layer<I, E>; readonly storage?: Storage<I, E> | undefined }
+    | { readonly layer?: undefined; readonly storage: Storage<I, E> }
+  )
 
-/** Runs one case against a tier, with groups that begin with `namespace` and the number of the case. */
-export const run = (self: Case, tier: Tier.Tier, namespace = "suite"): Effect.Effect<void, TierError, Scope.Scope> => {
+/** What `run` is told of the tier; each with the default of `Options`. */
+export interface RunOptions {
+  readonly namespace?: string | undefined
+  readonly leaks?: Effect.Effect<number> | undefined
+  readonly distinctKeys?: number | undefined
+  /** Default: 1. */
+  readonly seed?: number | undefined
+  /** Closes the tier and opens another on the same storage; cases that require `persistent` need it. */
+  readonly reopen?: Effect.Effect<Tier.Tier> | undefined
+  /** Opens one more tier on the same storage; cases that require `shared` need it. */
+  readonly openAnother?: Effect.Effect<Tier.Tier, never, Scope.Scope> | undefined
+}
+
+const defaultKeys = ({ persistent, shared }: Tier.Capabilities): number => (persistent || shared ? 10_000 : 1_000_000)
+
+/** The cases that apply to a tier of these capabilities. */
+export const applicable = (
+  capabilities: Tier.Capabilities,
+  options: Pick<CommonOptions<never>, "clock" | "distinctKeys"> = {}
+): ReadonlyArray<Case> => {
+  const { clock = "test", distinctKeys = defaultKeys(capabilities) } = options
+  return cases.filter((candidate) => unmet(candidate.requires, capabilities, { clock, distinctKeys }) === undefined)
+}
+
+/** Runs one case against a tier, with groups that begin with the namespace and the number of the case. */
+export const run = (
+  self: Case,
+  tier: Tier.Tier,
+  options: RunOptions = {}
+): Effect.Effect<void, TierError, Scope.Scope> => {
+  const { namespace = "suite", leaks = Effect.succeed(0), reopen = noStorage, openAnother = noStorage } = options
   const groupPrefix = `${namespace}-c${cases.indexOf(self)}-`
   return Effect.provideService(self.run, Subject, {
     tier,
     groupPrefix,
-    group: (suffix) => groupPrefix + suffix
+    group: (suffix) => groupPrefix + suffix,
+    reopen,
+    openAnother,
+    leaks,
+    distinctKeys: options.distinctKeys ?? defaultKeys(tier.capabilities),
+    seed: options.seed ?? 1
   })
+}
+
+const noStorage = Effect.die(new Error("the case opens the storage again: give `reopen` and `openAnother`"))
+
+interface Test<R, E> {
+  readonly name: string
+  readonly run: Effect.Effect<void, E | TierError, R | Scope.Scope>
 }
 
 /** Registers the cases that apply to the tier, as one `describe` block. Call it at the top of a test file. */
 export const suite = <I, E>(name: string, options: Options<I, E>): void => {
-  const { clock = "test", fresh = true, namespace } = options
-  const withTier = (use: (tier: Tier.Tier) => Effect.Effect<void, TierError, Scope.Scope>) =>
-    Effect.flatMap(options.tier, use)
+  const { clock = "test", fresh = true } = options
+  const common: Layer.Layer<I, E> = options.layer === undefined ? Layer.unwrap(options.storage) : options.layer
+  const told: RunOptions = { ...options, seed: options.seed ?? randomInt(2 ** 31) }
+
   describe(`${name} honours the tier contract`, async () => {
-    const capabilities = options.capabilities ?? (await Effect.runPromise(capabilitiesOf(options)))
-    const tests: ReadonlyArray<
-      Pick<Case, "name"> & { readonly run: Effect.Effect<void, E | TierError, I | Scope.Scope> }
-    > = [
-      { name: "declares a name and its capabilities", run: withTier((tier) => declares(tier, capabilities)) },
-      ...applicable(capabilities, clock).map((self) => ({
-        name: self.name,
-        run: withTier((tier) => run(self, tier, namespace))
-      }))
+    const capabilities = options.capabilities ?? (await Effect.runPromise(capabilitiesOf(options.tier, common)))
+    const applying = applicable(capabilities, options)
+    const onTier: ReadonlyArray<Test<I, E>> = [
+      {
+        name: "declares a name and its capabilities",
+        run: Effect.flatMap(options.tier, (tier) => declares(tier, capabilities))
+      },
+      ...applying
+        .filter((self) => self.requires.persistent !== true)
+        .map((self) => ({ name: self.name, run: Effect.flatMap(options.tier, (tier) => run(self, tier, told)) }))
     ]
+    const reopening = applying.filter((self) => self.requires.persistent === true)
+    // Without storage, one of them fails and says what is missing.
+    const possible = options.storage === undefined ? reopening.slice(0, 1) : reopening
+    const onStorages: ReadonlyArray<Test<never, E>> = possible.map((self) => ({
+      name: self.name,
+      run: onStorage(options.storage, options.tier, ({ tier, ...openings }) =>
+        run(self, tier, { ...told, ...openings })
+      )
+    }))
+
+    const effect = clock === "live" ? it.live : it.effect
+    for (const test of onStorages) effect(test.name, () => test.run, timeoutMillis)
     if (fresh) {
-      const effect = clock === "live" ? it.live : it.effect
-      for (const { name, run } of tests) effect(name, () => Effect.provide(run, options.layer))
+      for (const test of onTier) effect(test.name, () => Effect.provide(test.run, common), timeoutMillis)
     } else {
-      layer(options.layer, { excludeTestServices: clock === "live" })((it) => {
-        for (const { name, run } of tests) it.effect(name, () => run)
+      layer(common, { excludeTestServices: clock === "live" })((it) => {
+        for (const test of onTier) it.effect(test.name, () => test.run, timeoutMillis)
       })
     }
   })
 }
 
+const timeoutMillis = 60_000
+
 /** Fails after 30 seconds, because nothing else bounds the collection of tests. */
-const capabilitiesOf = <I, E>(options: Options<I, E>): Effect.Effect<Tier.Capabilities, E | Cause.TimeoutError> =>
-  Effect.map(options.tier, (tier) => tier.capabilities).pipe(
-    Effect.provide(options.layer),
-    Effect.timeout("30 seconds")
-  )
+const capabilitiesOf = <I, E>(
+  tier: Context.Key<I, Tier.Tier>,
+  layer: Layer.Layer<I, E>
+): Effect.Effect<Tier.Capabilities, E | Cause.TimeoutError> =>
+  Effect.map(tier, (built) => built.capabilities).pipe(Effect.provide(layer), Effect.timeout("30 seconds"))
 
 const declares = (tier: Tier.Tier, capabilities: Tier.Capabilities) =>
   Effect.sync(() => {

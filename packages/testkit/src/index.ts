@@ -1,2 +1,3 @@
+export * as ChaosTier from "./ChaosTier.ts"
 export * as Fixtures from "./Fixtures.ts"
 export * as TierSuite from "./TierSuite.ts"

@@ -1,64 +1,160 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Tier from "@terrace/core/Tier"
 import { TierSuite } from "@terrace/testkit"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
 import * as MapTier from "../examples/MapTier.ts"
+import { onStorage } from "../src/internal/Openings.ts"
 import { mutants } from "./mutants.ts"
+import { memory, storage, streaming, type Subject } from "./mutants/Mutant.ts"
+import * as StorageTier from "./mutants/StorageTier.ts"
 
-/** Names of the cases that fail against the tier, each run with a tier and a clock of its own. */
-const failures = (mutate: (tier: Tier.Tier) => Tier.Tier) =>
+/** Enough for a leak to show; the suites of the tiers ask for more. */
+const distinctKeys = 36_000
+
+/** Whether the case fails against the tier, each run with a tier and a clock of its own. */
+const fails = (self: TierSuite.Case, make: Effect.Effect<Subject>) =>
+  Effect.flatMap(make, ({ tier, options }) => TierSuite.run(self, tier, { ...options, distinctKeys })).pipe(
+    Effect.provide(TestClock.layer()),
+    Effect.scoped,
+    Effect.exit,
+    Effect.map((exit) => exit._tag === "Failure")
+  )
+
+/** Names of the cases that fail. */
+const failures = (make: Effect.Effect<Subject>) =>
   Effect.gen(function* () {
-    const failed: Array<string> = []
-    const { capabilities } = mutate(MapTier.make())
-    for (const self of TierSuite.applicable(capabilities)) {
-      const exit = yield* TierSuite.run(self, mutate(MapTier.make())).pipe(
-        Effect.provide(TestClock.layer()),
-        Effect.exit
-      )
-      if (exit._tag === "Failure") failed.push(self.name)
-    }
-    return failed
+    const { tier } = yield* make
+    const applying = TierSuite.applicable(tier.capabilities, { distinctKeys: 0 })
+    const failing = yield* Effect.filter(applying, (self) => fails(self, make))
+    return failing.map((self) => self.name)
   })
 
+const caseNamed = (name: string): TierSuite.Case =>
+  TierSuite.cases.find((self) => self.name === name) ?? assert.fail(`there is no case "${name}"`)
+
 describe("TierSuite", () => {
-  it.effect("passes a tier that honours the contract", () =>
+  it.effect("passes tiers that honour the contract", () =>
     Effect.gen(function* () {
-      assert.deepStrictEqual(yield* failures((tier) => tier), [])
+      const sound = {
+        map: Effect.sync((): Subject => ({ tier: MapTier.make() })),
+        memory: Effect.map(memory, (tier): Subject => ({ tier })),
+        streaming: Effect.map(streaming, (tier): Subject => ({ tier })),
+        storage: Effect.flatMap(storage, StorageTier.subject)
+      }
+      for (const [name, make] of Object.entries(sound)) assert.deepStrictEqual(yield* failures(make), [], name)
     })
   )
 
-  it.effect("passes a view within a namespace, which has room for groups of fewer characters", () =>
+  it.effect("finds no leak in a tier that forgets, with as many keys as show the leaks below", () =>
     Effect.gen(function* () {
-      assert.deepStrictEqual(yield* failures(Tier.within("namespace")), [
+      const self = caseNamed("memory of the process - does not grow with the number of keys that were ever asked for")
+
+      assert.isFalse(
+        yield* fails(
+          self,
+          Effect.map(memory, (tier) => ({ tier }))
+        )
+      )
+    })
+  )
+
+  it.effect("passes a view within a namespace, which has room for fewer characters", () =>
+    Effect.gen(function* () {
+      const view = Effect.sync((): Subject => ({ tier: Tier.within(MapTier.make(), "namespace") }))
+
+      assert.deepStrictEqual(yield* failures(view), [
+        "put - keeps a header of 1,800 encoded bytes, and refuses one of 1,801; the old blob stays",
         "keys - of the greatest lengths are told apart by their last character"
       ])
     })
   )
 
-  it.effect.each(mutants)("catches a tier in which $name", ({ mutate, caughtBy }) =>
+  it.effect.each(mutants)("catches a tier in which $name", ({ caughtBy, make }) =>
     Effect.gen(function* () {
-      assert.include(yield* failures(mutate), caughtBy)
+      const self = caseNamed(caughtBy)
+      const { tier } = yield* make
+
+      assert.include(TierSuite.applicable(tier.capabilities), self)
+      assert.isTrue(yield* fails(self, make), `caught by "${caughtBy}"`)
     })
   )
 
-  it("names every case once", () => {
-    const names = TierSuite.cases.map((self) => self.name)
-    assert.deepStrictEqual(names, [...new Set(names)])
+  it.effect("fails a persistent tier whose storage it cannot open again, and says what to give", () =>
+    Effect.gen(function* () {
+      const exit = yield* Effect.exit(onStorage(undefined, MapTier.MapTier, () => Effect.void))
+
+      const problem = exit._tag === "Failure" ? Cause.squash(exit.cause) : assert.fail("expected a failure")
+      assert.include(String(problem), "give `storage`")
+    })
+  )
+
+  it.effect("opens the storage of a case anew for each `reopen`, after closing the tier before", () =>
+    Effect.gen(function* () {
+      const log: Array<string> = []
+      const storage = Effect.sync(() => {
+        log.push("storage")
+        return Layer.effect(
+          MapTier.MapTier,
+          Effect.acquireRelease(
+            Effect.sync(() => {
+              log.push("open")
+              return MapTier.make()
+            }),
+            () => Effect.sync(() => log.push("close"))
+          )
+        )
+      })
+
+      yield* Effect.scoped(onStorage(storage, MapTier.MapTier, ({ reopen }) => Effect.asVoid(reopen)))
+
+      assert.deepStrictEqual(log, ["storage", "open", "close", "open", "close"])
+    })
+  )
+
+  it.effect("names the seed when a case that draws at random fails", () =>
+    Effect.gen(function* () {
+      const self = caseNamed("put - keeps random bytes of random lengths")
+      const forgetful = { ...MapTier.make(), put: () => Effect.succeed(Tier.stored) }
+
+      const exit = yield* Effect.exit(Effect.scoped(TierSuite.run(self, forgetful, { seed: 4_711 })))
+
+      const problem = exit._tag === "Failure" ? Cause.squash(exit.cause) : assert.fail("expected a failure")
+      assert.include(String(problem), "with the seed 4711")
+    })
+  )
+
+  it("names every case and every bug once", () => {
+    for (const list of [TierSuite.cases, mutants]) {
+      const names = list.map(({ name }) => name)
+      assert.deepStrictEqual(names, [...new Set(names)])
+    }
   })
 
-  it.effect("selects cases by capability", () =>
-    Effect.gen(function* () {
-      const { capabilities } = MapTier.make()
-      const names = (changes: Partial<Tier.Capabilities>, clock?: "live") =>
-        TierSuite.applicable({ ...capabilities, ...changes }, clock).map((self) => self.name)
+  it("selects cases by capability", () => {
+    const { capabilities } = MapTier.make()
+    const names = (changes: Partial<Tier.Capabilities>, options?: Parameters<typeof TierSuite.applicable>[1]) =>
+      TierSuite.applicable({ ...capabilities, ...changes }, options).map((self) => self.name)
+    const large = "put - declines a body above the declared maxBytes as too large, and keeps what it had"
+    const reopening = "reopening - knows which generation is there"
+    const shared = "two tiers of one storage - each sees at once what the other has put, replaced and removed"
+    const heap = "memory of the process - does not grow with the number of keys that were ever asked for"
 
-      assert.include(names({}), "scan - lists every key with the size of its body")
-      assert.notInclude(names({ list: false }), "scan - lists every key with the size of its body")
-      assert.include(names({ list: false }), "scan - answers Unsupported where list is not declared")
-      assert.notInclude(names({ maxBytes: 65_535 }), "put - keeps 64 KiB")
-      assert.include(names({ maxBytes: 65_536 }), "put - keeps 64 KiB")
-      assert.isAbove(names({}).length, names({}, "live").length)
-    })
-  )
+    assert.include(names({}), "scan - lists every key with the size of its body")
+    assert.notInclude(names({ list: false }), "scan - lists every key with the size of its body")
+    assert.include(names({ list: false }), "scan - answers Unsupported where list is not declared")
+    assert.notInclude(names({ maxBytes: 65_535 }), "put - keeps 64 KiB")
+    assert.include(names({ maxBytes: 65_536 }), "put - keeps 64 KiB")
+    assert.include(names({ maxBytes: 65_536 }), large)
+    for (const maxBytes of [undefined, 1_000_000_000]) assert.notInclude(names({ maxBytes }), large)
+    assert.notInclude(names({}), reopening)
+    assert.include(names({ persistent: true }), reopening)
+    assert.notInclude(names({ persistent: true }), shared)
+    assert.include(names({ persistent: true, shared: true }), shared)
+    assert.include(names({}), heap)
+    assert.notInclude(names({}, { distinctKeys: 0 }), heap)
+    assert.isAbove(names({}).length, names({}, { clock: "live" }).length)
+  })
 })

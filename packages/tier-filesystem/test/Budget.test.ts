@@ -156,6 +156,28 @@ describe("a cache with a budget", () => {
     })
   )
 
+  it.effect("evictions - counts what was dropped to make room, and nothing that went otherwise", () =>
+    Effect.gen(function* () {
+      const { root, tier } = yield* fresh({ role: "cache", maxBytes: 110_000, softMark: 1, lowMark: 0.5 })
+      for (const blob of blobs.slice(0, 10)) yield* tier.put(blob)
+      yield* tier.put(Fixtures.blob({ group: "g0", size: 10_000, generation: 2 }))
+      yield* tier.remove((blobs[1] ?? assert.fail()).header.key, 1)
+      yield* tier.put(Fixtures.blob({ group: "passing", expiresAt: 1_000 }))
+      yield* TestClock.setTime(1_000)
+      yield* tier.sweep
+      yield* tier.put(blobs[1] ?? assert.fail())
+      assert.strictEqual(blobFiles(root).length, 10)
+      assert.strictEqual(tier.evictions?.(), 0)
+
+      yield* tier.put(blobs[11] ?? assert.fail())
+
+      assert.strictEqual(tier.evictions?.(), 11 - blobFiles(root).length)
+      assert.strictEqual(tier.evictions?.(), (yield* tier.stats).evicted)
+      const store = yield* fresh({ role: "store" })
+      assert.isUndefined(store.tier.evictions)
+    })
+  )
+
   it.effect("put - above the soft mark is stored at once; eviction runs behind it", () =>
     Effect.gen(function* () {
       const { root, tier } = yield* fresh({ role: "cache", maxBytes: 110_000, softMark: 0.9, lowMark: 0.5 })

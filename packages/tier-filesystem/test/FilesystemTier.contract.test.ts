@@ -3,16 +3,19 @@ import * as TierSuite from "@terrace/testkit/TierSuite"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as FilesystemTier from "../src/FilesystemTier.ts"
-import { directory } from "./support/Directory.ts"
+import type { Settings } from "./support/Directory.ts"
+import * as Leaks from "./support/Leaks.ts"
 
-const layer = (role: "store" | "cache", inlineBelow?: number) =>
-  Layer.unwrap(Effect.map(directory, (root) => FilesystemTier.layer({ root, role, inlineBelow }))).pipe(
-    Layer.provide(NodeFileSystem.layer)
-  )
+const suite = (name: string, settings: Settings, distinctKeys: number) =>
+  TierSuite.suite(name, {
+    tier: FilesystemTier.FilesystemTier,
+    storage: Effect.map(Leaks.directory, (root) =>
+      FilesystemTier.layer({ ...settings, root }).pipe(Layer.provide(NodeFileSystem.layer))
+    ),
+    leaks: Leaks.count,
+    distinctKeys
+  })
 
-TierSuite.suite("a store", { tier: FilesystemTier.FilesystemTier, layer: layer("store") })
-TierSuite.suite("a cache", { tier: FilesystemTier.FilesystemTier, layer: layer("cache") })
-TierSuite.suite("a store that streams from 64 KiB", {
-  tier: FilesystemTier.FilesystemTier,
-  layer: layer("store", 65_536)
-})
+suite("a store", { role: "store" }, 0)
+suite("a cache", { role: "cache", maxBytes: 17_000_000 }, 10_000)
+suite("a store that streams from 64 KiB", { role: "store", inlineBelow: 65_536 }, 0)

@@ -9,9 +9,9 @@ import type { Blob } from "@terrace/core/Blob"
 import * as Body from "@terrace/core/Body"
 import type { Generation } from "@terrace/core/Generation"
 import * as Header from "@terrace/core/Header"
-import type * as Key from "@terrace/core/Key"
+import * as Key from "@terrace/core/Key"
 import * as Tier from "@terrace/core/Tier"
-import { Corrupt, TierError } from "@terrace/core/TierError"
+import { BadCursor, Corrupt, TierError } from "@terrace/core/TierError"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -46,6 +46,7 @@ export const layer = (options: Options): Layer.Layer<MemoryTier> => Layer.effect
 
 const fromLimits = (name: string, limits: Limits): Tier.Tier => {
   const entries = new Entries()
+  let evicted = 0
 
   /** The entry of the key; one past its expiry is dropped instead. */
   const find = (key: Key.Key, fiber: Fiber<unknown, unknown>): Entry | undefined => {
@@ -75,6 +76,7 @@ const fromLimits = (name: string, limits: Limits): Tier.Tier => {
     for (let oldest = entries.oldest(); oldest !== undefined; oldest = entries.oldest()) {
       if (entries.count < limits.maxEntries && entries.bytes + charge <= limits.maxBytes) break
       entries.drop(oldest)
+      evicted++
     }
     entries.add({ header, read, readHeader: Tier.hitHeader(header), charge })
     return stored
@@ -129,11 +131,16 @@ const fromLimits = (name: string, limits: Limits): Tier.Tier => {
       }),
     remove: (key, generation) => Effect.withFiberSucceed((fiber) => remove(find(key, fiber), generation)),
     removeGroup: (group, generation) => Effect.withFiberSucceed((fiber) => removeGroup(group, generation, fiber)),
-    scan: (options) =>
-      Stream.unwrap(
-        Effect.map(Clock.currentTimeMillis, (millis) => Stream.fromIterable(listing(entries, options, millis)))
-      ),
-    usage: Effect.sync(() => ({ bytes: entries.bytes, entries: entries.count, limit: limits.maxBytes, exact: true }))
+    scan: (options) => {
+      const cursor = options?.after
+      return cursor !== undefined && Key.parse(cursor)._tag === "Failure"
+        ? Stream.fail(new TierError({ tier: name, operation: "scan", reason: new BadCursor({ cursor }) }))
+        : Stream.unwrap(
+            Effect.map(Clock.currentTimeMillis, (millis) => Stream.fromIterable(listing(entries, options, millis)))
+          )
+    },
+    usage: Effect.sync(() => ({ bytes: entries.bytes, entries: entries.count, limit: limits.maxBytes, exact: true })),
+    evictions: () => evicted
   }
 }
 

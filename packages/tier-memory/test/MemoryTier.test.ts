@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Body from "@terrace/core/Body"
-import type * as Tier from "@terrace/core/Tier"
+import * as Tier from "@terrace/core/Tier"
 import { Fixtures } from "@terrace/testkit"
 import { MemoryTier } from "@terrace/tier-memory"
 import * as Clock from "effect/Clock"
@@ -245,6 +245,60 @@ describe("MemoryTier", () => {
 
       assert.deepInclude(yield* tier.usage, { entries: 50, bytes: 50 * (10 + entryCharge) })
       assert.strictEqual((yield* groups(tier)).length, 50)
+    })
+  )
+
+  it.effect("scan - resumes after any key, and answers BadCursor to what is none", () =>
+    Effect.gen(function* () {
+      const tier = yield* MemoryTier.make({ maxBytes: mebibyte })
+      for (const blob of [a, c]) yield* tier.put(blob)
+
+      const rest = yield* Stream.runCollect(tier.scan({ after: "b/never-there" }))
+      assert.deepStrictEqual(
+        rest.map((entry) => entry.key.group),
+        ["c"]
+      )
+      for (const after of ["", "a", "a/", "/master", "a/UPPER", "../a", "a/master/x"]) {
+        const result = yield* Effect.result(Stream.runCollect(tier.scan({ after })))
+        if (result._tag === "Success") assert.fail(`after ${JSON.stringify(after)}: expected BadCursor, got entries`)
+        assert.strictEqual(result.failure.reason._tag, "BadCursor")
+      }
+    })
+  )
+
+  it.effect("evictions - counts what was dropped to make room, and nothing that went otherwise", () =>
+    Effect.gen(function* () {
+      const tier = yield* MemoryTier.make({ maxBytes: mebibyte, maxEntries: 2 })
+      const evictions = () => tier.evictions?.()
+      yield* tier.put(a)
+      yield* tier.put(Fixtures.blob({ group: "a", generation: 2 }))
+      yield* tier.put(Fixtures.blob({ group: "passing", expiresAt: 1_000 }))
+      yield* TestClock.setTime(1_000)
+      yield* tier.get(Fixtures.blob({ group: "passing" }).header.key)
+      yield* tier.put(b)
+      yield* tier.remove(b.header.key, 1)
+      yield* tier.put(Fixtures.blob({ group: "large", size: mebibyte }))
+      assert.strictEqual(evictions(), 0)
+
+      yield* tier.put(b)
+      yield* tier.put(c)
+      assert.strictEqual(evictions(), 1)
+      yield* tier.put(a)
+
+      assert.strictEqual(evictions(), 2)
+    })
+  )
+
+  it.effect("evictions - are those of the whole tier in every view of it", () =>
+    Effect.gen(function* () {
+      const tier = yield* MemoryTier.make({ maxBytes: mebibyte, maxEntries: 1 })
+      const view = Tier.within(tier, "view")
+      yield* view.put(a)
+      yield* tier.put(b)
+
+      yield* view.put(c)
+
+      assert.deepStrictEqual([view.evictions?.(), Tier.readOnly(view).evictions?.(), tier.evictions?.()], [2, 2, 2])
     })
   )
 

@@ -8,6 +8,7 @@ import type { Header } from "@terrace/core/Header"
 import type * as Key from "@terrace/core/Key"
 import type * as Tier from "@terrace/core/Tier"
 import { TierError } from "@terrace/core/TierError"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 
 /** Compares every field; an absent optional field and an undefined one are the same. */
@@ -31,9 +32,9 @@ const comparable = (header: Header) => ({
 })
 
 /** Compares without printing megabytes. */
-export const sameBytes = (actual: Uint8Array, expected: Uint8Array): void => {
-  assert.strictEqual(actual.byteLength, expected.byteLength, "length of the body")
-  assert.isTrue(Buffer.compare(actual, expected) === 0, "bytes of the body")
+export const sameBytes = (actual: Uint8Array, expected: Uint8Array, label = "the body"): void => {
+  assert.strictEqual(actual.byteLength, expected.byteLength, `length of ${label}`)
+  assert.isTrue(Buffer.compare(actual, expected) === 0, `bytes of ${label}`)
 }
 
 /** `get` and `head` answer exactly this blob. */
@@ -47,6 +48,41 @@ export const holds = Effect.fnUntraced(function* (tier: Tier.Tier, blob: Blob) {
   const head = yield* tier.head(blob.header.key)
   if (head._tag !== "Hit") assert.fail(`head of ${blob.header.key.text}: expected Hit, got ${head._tag}`)
   sameHeader(head.header, blob.header)
+})
+
+/** How often a blob may be replaced between its `get` and the opening of its body. */
+const maxReadsAgain = 1_000
+
+/** What is read: the whole blob, or undefined for `Miss`. A body that is `Gone` before its first byte is read again. */
+export const reads = Effect.fnUntraced(function* (tier: Tier.Tier, key: Key.Key) {
+  for (let attempt = 0; attempt < maxReadsAgain; attempt++) {
+    const read = yield* tier.get(key)
+    if (read._tag === "Miss") return undefined
+    if (read._tag !== "Hit") assert.fail(`get of ${key.text}: expected Hit or Miss, got ${read._tag}`)
+    const bytes = yield* Effect.result(Body.toBytes(read.blob.body))
+    if (bytes._tag === "Success") return { header: read.blob.header, bytes: bytes.success }
+    if (bytes.failure.reason._tag !== "Gone") return yield* Effect.fail(bytes.failure)
+    yield* Effect.yieldNow
+  }
+  return assert.fail(`get of ${key.text}: the body was Gone ${maxReadsAgain} times`)
+})
+
+/** What is read is one of these, whole; undefined stands for `Miss`. Answers which. */
+export const holdsOneOf = Effect.fnUntraced(function* (
+  tier: Tier.Tier,
+  key: Key.Key,
+  candidates: ReadonlyArray<Blob | undefined>
+) {
+  const read = yield* reads(tier, key)
+  if (read === undefined) {
+    assert.include(candidates, undefined, `get of ${key.text} answered Miss`)
+    return undefined
+  }
+  const blob = candidates.find((candidate) => candidate?.header.generation === read.header.generation)
+  if (blob === undefined) assert.fail(`get of ${key.text} answered generation ${read.header.generation}`)
+  sameHeader(read.header, blob.header)
+  sameBytes(read.bytes, yield* Body.toBytes(blob.body))
+  return blob
 })
 
 /** `get` and `head` answer `Miss`. */
@@ -70,10 +106,48 @@ export const refuses = Effect.fnUntraced(function* (tier: Tier.Tier, blob: Blob)
   }
 })
 
-/** The effect fails with `Unsupported`. */
-export const isUnsupported = Effect.fnUntraced(function* <A>(effect: Effect.Effect<A, TierError>) {
+/** The effect fails with a reason of this tag. */
+export const failsWith = Effect.fnUntraced(function* <A>(
+  effect: Effect.Effect<A, TierError>,
+  tag: TierError["reason"]["_tag"]
+) {
   const result = yield* Effect.result(effect)
-  if (result._tag === "Success") assert.fail("expected Unsupported, got an answer")
+  if (result._tag === "Success") assert.fail(`expected ${tag}, got an answer`)
   assert.instanceOf(result.failure, TierError)
-  assert.strictEqual(result.failure.reason._tag, "Unsupported")
+  assert.strictEqual(result.failure.reason._tag, tag, result.failure.message)
 })
+
+/** Bytes and entries, where the tier counts exactly. */
+export const counted = (tier: Tier.Tier) =>
+  Effect.map(tier.usage, ({ bytes, entries, exact }) => (exact ? { bytes, entries } : undefined))
+
+/** The value comes to satisfy `is` within so many milliseconds of the real clock. */
+const eventually = Effect.fnUntraced(function* <A, E, R>(
+  what: string,
+  value: Effect.Effect<A, E, R>,
+  is: (value: A) => boolean,
+  millis: number
+) {
+  const until = performance.now() + millis
+  let last = yield* value
+  while (!is(last) && performance.now() < until) {
+    yield* Effect.yieldNow
+    last = yield* value
+  }
+  assert.isTrue(is(last), `${what}: ${JSON.stringify(last)}`)
+})
+
+/** The tier holds no more open than before, soon: it may tidy up after its answer. */
+export const leaksNothing = (when: string, leaks: Effect.Effect<number>, before: number) =>
+  eventually(`what the tier holds open ${when}`, leaks, (now) => now <= before, 1_000)
+
+/** The tier counts exactly, soon: it may count after it has opened its storage. */
+export const countsExactly = (tier: Tier.Tier) => eventually("usage", tier.usage, ({ exact }) => exact, 20_000)
+
+/** Names the seed in whatever failure the effect ends with. */
+export const seeded = <A, E, R>(seed: number, effect: Effect.Effect<A, E, R>): Effect.Effect<A, never, R> =>
+  Effect.catchCause(effect, (cause) => {
+    const problem = Cause.squash(cause)
+    const text = problem instanceof Error ? problem.message : String(problem)
+    return Effect.die(new Error(`with the seed ${seed}: ${text}`, { cause: problem }))
+  })

@@ -16,6 +16,7 @@ import { Corrupt, TierError, Unavailable, Unknown, Unsupported } from "@terrace/
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
 import type { PlatformError } from "effect/PlatformError"
 import * as Stream from "effect/Stream"
 import * as BlobFile from "./BlobFile.ts"
@@ -56,6 +57,7 @@ export const put = (
       return yield* Effect.fail(mismatch(disk, header.key))
     }
     const encoded = yield* Effect.mapError(Header.encode(header), (cause) => error(disk, "put", new Unknown({ cause })))
+    if (Option.isNone(Header.decode(encoded))) return yield* Effect.fail(unreadable(disk, header.key))
     const draft: Draft = {
       blob,
       trailer: BlobFile.encodeTrailer(encoded, header.size),
@@ -79,6 +81,12 @@ export const put = (
 
 const mismatch = (disk: Disk, key: Key.Key): TierError =>
   error(disk, "put", new Corrupt({ detail: `${key.text}: the bytes are not those of the header; nothing was written` }))
+
+/** A header that is written but cannot be read again, for example with a time of `NaN`, would be a damaged file. */
+const unreadable = (disk: Disk, key: Key.Key): TierError => {
+  const cause = new Error(`the header of ${key.text} holds what its encoded form cannot; nothing was written`)
+  return error(disk, "put", new Unknown({ cause }))
+}
 
 const bytesOf = (found: Lookup.Found): number =>
   found._tag === "Whole" || found._tag === "Damaged" ? found.facts.bytes : 0

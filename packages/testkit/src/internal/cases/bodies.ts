@@ -1,12 +1,13 @@
 /** Bodies of all sizes, and bytes that are not those of the header. */
 import { assert } from "@effect/vitest"
 import * as Body from "@terrace/core/Body"
-import { TierError, Unavailable } from "@terrace/core/TierError"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Fixtures from "../../Fixtures.ts"
 import * as Case from "../Case.ts"
 import * as expect from "../expect.ts"
+import { mismatches } from "../mismatches.ts"
+import { mulberry32 } from "../mulberry32.ts"
 
 const kibibyte = 1_024
 const mebibyte = 1_048_576
@@ -37,13 +38,6 @@ const sized = sizes.map(([label, size]) =>
     })
   )
 )
-
-const mismatches: ReadonlyArray<readonly [label: string, bytes: (right: Uint8Array) => Uint8Array]> = [
-  ["one bit is wrong", (right) => right.map((byte, index) => (index === 1_000 ? byte ^ 1 : byte))],
-  ["the last byte is missing", (right) => right.slice(0, -1)],
-  ["one byte follows", (right) => Buffer.concat([right, Buffer.of(0)])],
-  ["there are none", () => new Uint8Array(0)]
-]
 
 const mismatched = mismatches.map(([label, wrong]) =>
   Case.make(
@@ -88,6 +82,23 @@ export const bodies: ReadonlyArray<Case.Case> = [
   ),
 
   Case.make(
+    "put - refuses a header whose checksums are not those of the bytes though its digest is; the old blob stays",
+    {},
+    Effect.gen(function* () {
+      const { tier, group } = yield* Case.Subject
+      const current = Fixtures.blob({ group: group("g"), generation: 1 })
+      const { header, body } = Fixtures.blob({ group: group("g"), generation: 2 })
+      yield* expect.stores(tier, current)
+
+      for (const checksums of [[], [0], [...header.checksums, 0]]) {
+        yield* expect.refuses(tier, { header: { ...header, checksums }, body })
+      }
+
+      yield* expect.holds(tier, current)
+    })
+  ),
+
+  Case.make(
     "put - keeps every value of a byte, and text that a decoder would change",
     {},
     Effect.gen(function* () {
@@ -119,66 +130,39 @@ export const bodies: ReadonlyArray<Case.Case> = [
   ),
 
   Case.make(
-    "put - takes a streamed body in pieces of any size",
-    { streaming: true, bodyBytes: 3 * mebibyte + 7 },
+    "put - keeps random bytes of random lengths",
+    {},
     Effect.gen(function* () {
-      const { tier, group } = yield* Case.Subject
-      const blob = Fixtures.blob({ group: group("g"), size: 3 * mebibyte + 7 })
-      const bytes = yield* Body.toBytes(blob.body)
-      for (const [index, piece] of [1_000, 65_536, 700_001, 4 * mebibyte].entries()) {
-        const pieces = Array.from({ length: Math.ceil(bytes.byteLength / piece) }, (_, at) =>
-          bytes.subarray(at * piece, (at + 1) * piece)
-        )
-        const header = { ...blob.header, generation: index + 1 }
-        const body = Body.streamed(bytes.byteLength, () => Stream.fromIterable(pieces))
+      const { tier, group, seed } = yield* Case.Subject
+      const next = mulberry32(seed)
+      const largest = Math.min(70 * kibibyte, tier.capabilities.maxBytes ?? Number.POSITIVE_INFINITY)
+      const random = Effect.gen(function* () {
+        for (let generation = 1; generation <= 60; generation++) {
+          const size = next() % (generation % 2 === 0 ? 300 : largest + 1)
+          const blob = Fixtures.blob({ group: group("g"), name: `n${next() % 4}`, generation, seed: next(), size })
 
-        yield* expect.stores(tier, { header, body })
+          yield* expect.stores(tier, blob)
 
-        yield* expect.holds(tier, { header, body })
-      }
-    })
-  ),
-
-  Case.make(
-    "put - of a streamed body that fails half-way fails; the old blob stays",
-    { streaming: true, bodyBytes: 2 * mebibyte },
-    Effect.gen(function* () {
-      const { tier, group } = yield* Case.Subject
-      const current = Fixtures.blob({ group: group("g"), generation: 1 })
-      const next = Fixtures.blob({ group: group("g"), generation: 2, size: 2 * mebibyte })
-      const bytes = yield* Body.toBytes(next.body)
-      const trouble = new TierError({
-        tier: "source",
-        operation: "open",
-        reason: new Unavailable({ cause: "the connection was lost" })
+          yield* expect.holds(tier, blob)
+        }
       })
-      const half = Stream.concat(Stream.succeed(bytes.subarray(0, mebibyte + 1)), Stream.fail(trouble))
-      yield* expect.stores(tier, current)
 
-      const result = yield* Effect.result(
-        tier.put({ header: next.header, body: Body.streamed(bytes.byteLength, () => half) })
-      )
-
-      assert.strictEqual(result._tag, "Failure")
-      yield* expect.holds(tier, current)
+      yield* expect.seeded(seed, random)
     })
   ),
 
   Case.make(
-    "put - refuses a streamed body that delivers other bytes, fewer or more; the old blob stays",
-    { streaming: true, bodyBytes: 2 * mebibyte },
+    "put - declines a body above the declared maxBytes as too large, and keeps what it had",
+    { maxBytesUpTo: 64 * mebibyte },
     Effect.gen(function* () {
       const { tier, group } = yield* Case.Subject
+      const maxBytes = tier.capabilities.maxBytes ?? assert.fail("the case requires maxBytes")
       const current = Fixtures.blob({ group: group("g"), generation: 1 })
-      const next = Fixtures.blob({ group: group("g"), generation: 2, size: 2 * mebibyte })
-      const bytes = yield* Body.toBytes(next.body)
       yield* expect.stores(tier, current)
 
-      for (const [, wrong] of mismatches) {
-        const body = Body.streamed(bytes.byteLength, () => Stream.succeed(wrong(bytes)))
-        yield* expect.refuses(tier, { header: next.header, body })
-      }
+      const write = yield* tier.put(Fixtures.blob({ group: group("g"), generation: 2, size: maxBytes + 1 }))
 
+      assert.deepStrictEqual(write, { _tag: "Declined", why: "too-large" })
       yield* expect.holds(tier, current)
     })
   ),

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Fixtures from "../../Fixtures.ts"
 import * as Case from "../Case.ts"
 import * as expect from "../expect.ts"
+import { fill } from "../pressure.ts"
 
 export const counting: ReadonlyArray<Case.Case> = [
   Case.make(
@@ -14,6 +15,7 @@ export const counting: ReadonlyArray<Case.Case> = [
       const put = (name: string, generation: number, size: number) =>
         expect.stores(tier, Fixtures.blob({ group: group("g"), name, generation, size }))
       const before = yield* tier.usage
+      const evictions = tier.evictions?.()
       if (!before.exact) return
 
       yield* put("a", 1, 20_000)
@@ -47,6 +49,54 @@ export const counting: ReadonlyArray<Case.Case> = [
         { entries: before.entries, bytes: before.bytes },
         "after removing the group"
       )
+      assert.strictEqual(tier.evictions?.(), evictions, "evictions, where all has room")
+    })
+  ),
+
+  Case.make(
+    "usage - is as before after puts that were not stored and removals that found nothing",
+    {},
+    Effect.gen(function* () {
+      const { tier, group } = yield* Case.Subject
+      const current = Fixtures.blob({ group: group("g"), generation: 5, size: 9_000 })
+      const newer = Fixtures.blob({ group: group("g"), generation: 6, size: 20_000 })
+      const older = Fixtures.blob({ group: group("g"), generation: 4, size: 20_000 })
+      const fresh = Fixtures.blob({ group: group("g"), name: "fresh", size: 20_000 })
+      yield* expect.stores(tier, current)
+      const before = yield* expect.counted(tier)
+
+      yield* expect.stores(tier, current)
+      yield* tier.put(older)
+      yield* tier.put(newer, { expected: "absent" })
+      yield* tier.put(fresh, { expected: 3 })
+      yield* tier.put({ ...fresh, header: { ...fresh.header, expiresAt: -1 } })
+      yield* expect.refuses(tier, Fixtures.withBytes(newer, new Uint8Array(20_000)))
+      yield* expect.refuses(tier, Fixtures.withBytes(fresh, new Uint8Array(20_000)))
+      yield* expect.refuses(tier, { ...fresh, header: { ...fresh.header, attributes: { long: "x".repeat(2_000) } } })
+      yield* tier.remove(current.header.key, 4)
+      yield* tier.remove(fresh.header.key, 9)
+      yield* tier.removeGroup(group("g"), 4)
+      yield* tier.removeGroup(group("none"), 9)
+
+      assert.deepStrictEqual(yield* expect.counted(tier), before)
+    })
+  ),
+
+  Case.make(
+    "usage - is as before once all is removed, whatever was pushed out meanwhile",
+    {},
+    Effect.gen(function* () {
+      const { tier, group, groupPrefix } = yield* Case.Subject
+      // What other cases left may be pushed out too: with nothing of theirs there, the count goes back to this.
+      yield* fill(tier, groupPrefix)
+      const before = yield* expect.counted(tier)
+      for (let index = 0; index < 5; index++)
+        yield* expect.stores(tier, Fixtures.blob({ group: group(`a${index}`), size: 20_000 }))
+
+      yield* fill(tier, groupPrefix)
+
+      for (let index = 0; index < 5; index++) yield* tier.removeGroup(group(`a${index}`), 1)
+      assert.deepStrictEqual(yield* expect.counted(tier), before)
     })
   ),
 

@@ -1,4 +1,5 @@
 /** What passes with time: `expiresAt`, and a clock that jumps. */
+import { assert } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/testing/TestClock"
@@ -7,6 +8,7 @@ import * as Case from "../Case.ts"
 import * as expect from "../expect.ts"
 
 const day = 86_400_000
+const endOfYear9999 = 253_402_300_799_999
 /** Where the clock of these cases begins, in Unix milliseconds. */
 const start = 1_700_000_000_000
 
@@ -64,7 +66,8 @@ export const expiring: ReadonlyArray<Case.Case> = [
       const { tier, group } = yield* Case.Subject
       yield* TestClock.setTime(start)
       const blob = Fixtures.blob({ group: group("g"), expiresAt: start + 60 * day })
-      yield* expect.stores(tier, blob)
+      const lasting = Fixtures.blob({ group: group("lasting"), expiresAt: endOfYear9999 })
+      for (const some of [blob, lasting]) yield* expect.stores(tier, some)
 
       yield* expect.holds(tier, blob)
       yield* TestClock.setTime(start + 26 * day)
@@ -73,6 +76,7 @@ export const expiring: ReadonlyArray<Case.Case> = [
       yield* expect.holds(tier, blob)
       yield* TestClock.setTime(start + 60 * day)
       yield* expect.misses(tier, blob.header.key)
+      yield* expect.holds(tier, lasting)
     })
   ),
 
@@ -84,14 +88,19 @@ export const expiring: ReadonlyArray<Case.Case> = [
       yield* TestClock.setTime(start)
       const lasting = Fixtures.blob({ group: group("g"), name: "lasting", createdAt: start })
       const passing = Fixtures.blob({ group: group("g"), name: "passing", createdAt: start, expiresAt: start + 1_000 })
+      const later = Fixtures.blob({ group: group("g"), name: "later", createdAt: start - day, expiresAt: start + 900 })
       for (const blob of [lasting, passing]) yield* expect.stores(tier, blob)
 
       yield* TestClock.setTime(start - day)
+      yield* expect.stores(tier, later)
 
-      for (const blob of [lasting, passing]) yield* expect.holds(tier, blob)
+      for (const blob of [lasting, passing, later]) yield* expect.holds(tier, blob)
+      yield* TestClock.setTime(start + 899)
+      for (const blob of [lasting, passing, later]) yield* expect.holds(tier, blob)
       yield* TestClock.setTime(start + 1_000)
       yield* expect.holds(tier, lasting)
       yield* expect.misses(tier, passing.header.key)
+      yield* expect.misses(tier, later.header.key)
     })
   ),
 
@@ -109,6 +118,62 @@ export const expiring: ReadonlyArray<Case.Case> = [
       yield* expect.stores(tier, next, { expected: "absent" })
 
       yield* expect.holds(tier, next)
+    })
+  ),
+
+  Case.make(
+    "put - over a blob past `expiresAt` takes any generation",
+    { testClock: true },
+    Effect.gen(function* () {
+      const { tier, group } = yield* Case.Subject
+      yield* TestClock.setTime(start)
+      const passing = Fixtures.blob({ group: group("g"), generation: 7, expiresAt: start + 1_000 })
+      const older = Fixtures.blob({ group: group("g"), generation: 6 })
+      yield* expect.stores(tier, passing)
+      yield* TestClock.setTime(start + 1_000)
+
+      yield* expect.stores(tier, older)
+
+      yield* expect.holds(tier, older)
+    })
+  ),
+
+  Case.make(
+    "put - of the same blob once it is past `expiresAt` does not bring it back",
+    { testClock: true },
+    Effect.gen(function* () {
+      const { tier, group } = yield* Case.Subject
+      yield* TestClock.setTime(start)
+      const passing = Fixtures.blob({ group: group("g"), generation: 7, expiresAt: start + 1_000 })
+      yield* expect.stores(tier, passing)
+      yield* TestClock.setTime(start + 1_000)
+
+      yield* tier.put(passing)
+
+      yield* expect.misses(tier, passing.header.key)
+    })
+  ),
+
+  Case.make(
+    "remove and removeGroup - count a blob past `expiresAt` as absent, of whatever generation",
+    { testClock: true },
+    Effect.gen(function* () {
+      const { tier, group } = yield* Case.Subject
+      yield* TestClock.setTime(start)
+      const passing = ["a", "b"].map((name) =>
+        Fixtures.blob({ group: group("g"), name, generation: 7, expiresAt: start + 1_000 })
+      )
+      const lasting = Fixtures.blob({ group: group("g"), name: "lasting", generation: 5 })
+      for (const blob of [...passing, lasting]) yield* expect.stores(tier, blob)
+      yield* TestClock.setTime(start + 1_000)
+
+      for (const blob of passing.slice(0, 1)) {
+        assert.deepStrictEqual(yield* tier.remove(blob.header.key, 6), { _tag: "Absent" })
+      }
+      const removal = yield* tier.removeGroup(group("g"), 6)
+
+      if (removal._tag === "Removed") assert.deepInclude(removal, { removed: 1, superseded: 0 })
+      for (const blob of [...passing, lasting]) yield* expect.misses(tier, blob.header.key)
     })
   ),
 

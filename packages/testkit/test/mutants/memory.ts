@@ -1,0 +1,373 @@
+/** Bugs of bookkeeping in memory: budgets, lifetimes, steps that others see, and what is kept for ever. */
+import type { Blob } from "@terrace/core/Blob"
+import * as Body from "@terrace/core/Body"
+import * as Header from "@terrace/core/Header"
+import * as Key from "@terrace/core/Key"
+import * as Tier from "@terrace/core/Tier"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { type Mutant, newest, ofMemory, overwrite, withHeader } from "./Mutant.ts"
+
+const charge = 2_048
+
+/** Runs around every put that stores. */
+const afterStored = (tier: Tier.Tier, act: (blob: Blob) => Effect.Effect<unknown>): Tier.Tier => ({
+  ...tier,
+  put: (blob, options) =>
+    Effect.tap(tier.put(blob, options), (write) => (write._tag === "Stored" ? act(blob) : Effect.void))
+})
+
+/** Adds bytes that are not there to the count. */
+const countingMore = (tier: Tier.Tier, more: () => number): Tier.Tier => ({
+  ...tier,
+  usage: Effect.map(tier.usage, (usage) => ({ ...usage, bytes: usage.bytes + more() }))
+})
+
+const describedAs = ({ header }: Blob, bytes: Uint8Array): Blob => ({
+  header: Header.describe(header.key, bytes, header),
+  body: Body.inline(bytes)
+})
+
+/** Lists from the entries that are there at each step, by their number. */
+const byNumber = (tier: Tier.Tier, groupPrefix: string | undefined, from: number) =>
+  Stream.unfold(from, (number) =>
+    Effect.map(Stream.runCollect(tier.scan({ groupPrefix })), (entries) => {
+      const entry = entries[number]
+      return entry === undefined ? undefined : ([{ ...entry, cursor: String(number + 1) }, number + 1] as const)
+    })
+  )
+
+export const memory: ReadonlyArray<Mutant> = [
+  ofMemory(
+    "eviction forgets to subtract the bytes",
+    (tier) => {
+      let evicted = 0
+      const put: Tier.Tier["put"] = Effect.fnUntraced(function* (blob, options) {
+        const before = yield* tier.usage
+        const head = yield* tier.head(blob.header.key)
+        const write = yield* tier.put(blob, options)
+        const after = yield* tier.usage
+        const replaced = head._tag === "Hit" ? head.header.size + charge : 0
+        if (write._tag === "Stored" && after.bytes !== before.bytes) {
+          evicted += before.bytes - replaced + blob.header.size + charge - after.bytes
+        }
+        return write
+      })
+      return countingMore({ ...tier, put }, () => evicted)
+    },
+    "usage - is as before once all is removed, whatever was pushed out meanwhile"
+  ),
+
+  ofMemory(
+    "evictions are not counted",
+    (tier) => ({ ...tier, evictions: undefined }),
+    "usage - is as before once all is removed, whatever was pushed out meanwhile"
+  ),
+
+  ofMemory(
+    "removals are counted as evictions",
+    (tier) => {
+      let removals = 0
+      const remove: Tier.Tier["remove"] = (key, generation) => {
+        removals++
+        return tier.remove(key, generation)
+      }
+      return { ...tier, remove, evictions: () => (tier.evictions?.() ?? 0) + removals }
+    },
+    "usage - counts bytes and entries up and down, where it is exact"
+  ),
+
+  ofMemory(
+    "a refused put keeps its bytes reserved",
+    (tier) => {
+      let reserved = 0
+      const put: Tier.Tier["put"] = (blob, options) => {
+        reserved += blob.header.size
+        return Effect.tap(tier.put(blob, options), () => Effect.sync(() => (reserved -= blob.header.size)))
+      }
+      return countingMore({ ...tier, put }, () => reserved)
+    },
+    "usage - is as before after puts that were not stored and removals that found nothing"
+  ),
+
+  ofMemory(
+    "an interrupted put keeps its bytes reserved",
+    (tier) => {
+      let reserved = 0
+      const put: Tier.Tier["put"] = (blob, options) =>
+        Effect.gen(function* () {
+          reserved += blob.header.size
+          const exit = yield* Effect.exit(tier.put(blob, options))
+          reserved -= blob.header.size
+          return yield* exit
+        })
+      return countingMore({ ...tier, put }, () => reserved)
+    },
+    "put - over an old blob, interrupted after any number of steps, leaves the old blob or the new; a later put works"
+  ),
+
+  ofMemory(
+    "lifetimes count the time that has passed, not what the clock says",
+    (tier) => {
+      const dueAt = new Map<string, number>()
+      let passed = 0
+      let last: number | undefined
+      const tick = Effect.map(Clock.currentTimeMillis, (now) => {
+        passed += Math.max(0, now - (last ?? now))
+        last = now
+        return now
+      })
+      const expire = (key: Key.Key) =>
+        Effect.flatMap(tick, () =>
+          (dueAt.get(key.text) ?? Number.POSITIVE_INFINITY) <= passed ? tier.remove(key, newest) : Effect.void
+        )
+      return {
+        ...tier,
+        get: (key) => Effect.andThen(expire(key), tier.get(key)),
+        head: (key) => Effect.andThen(expire(key), tier.head(key)),
+        put: (blob, options) =>
+          Effect.flatMap(tick, (now) => {
+            const { expiresAt, key } = blob.header
+            dueAt.set(key.text, passed + (expiresAt ?? Number.POSITIVE_INFINITY) - now)
+            return tier.put(blob, options)
+          })
+      }
+    },
+    "get - answers while the clock goes back, and Miss when it has come to `expiresAt` again"
+  ),
+
+  ofMemory(
+    "an expired blob is Removed",
+    (tier) => {
+      const there = new Set<string>()
+      return {
+        ...afterStored(tier, ({ header }) => Effect.sync(() => there.add(header.key.text))),
+        remove: (key, generation) =>
+          Effect.map(tier.remove(key, generation), (removal) =>
+            there.delete(key.text) && removal._tag === "Absent" ? Tier.removed : removal
+          )
+      }
+    },
+    "remove and removeGroup - count a blob past `expiresAt` as absent, of whatever generation"
+  ),
+
+  ofMemory(
+    "the bytes are visible before they are verified",
+    (tier) => ({
+      ...tier,
+      put: Effect.fnUntraced(function* (blob, options) {
+        const bytes = yield* Body.toBytes(blob.body)
+        if (Header.verifies(blob.header, bytes)) return yield* tier.put(blob, options)
+        yield* tier.put(describedAs(blob, bytes), options)
+        yield* Effect.yieldNow
+        yield* tier.remove(blob.header.key, blob.header.generation)
+        return yield* tier.put(blob, options)
+      })
+    }),
+    "put - refuses bytes that are not those of the header: one bit is wrong; the old blob stays"
+  ),
+
+  ofMemory(
+    "checksums are not verified",
+    (tier) => ({
+      ...tier,
+      put: Effect.fnUntraced(function* (blob, options) {
+        const bytes = yield* Body.toBytes(blob.body)
+        const described = describedAs(blob, bytes)
+        return yield* tier.put(described.header.digest === blob.header.digest ? described : blob, options)
+      })
+    }),
+    "put - refuses a header whose checksums are not those of the bytes though its digest is; the old blob stays"
+  ),
+
+  ofMemory(
+    "an overwrite is a removal and a put",
+    (tier) => ({
+      ...tier,
+      put: Effect.fnUntraced(function* (blob, options) {
+        const head = yield* tier.head(blob.header.key)
+        const refusal = Tier.refusal(blob.header, head._tag === "Hit" ? head.header : undefined, options?.expected)
+        return refusal ?? (yield* overwrite(tier)(blob))
+      })
+    }),
+    "put - over an old blob, interrupted after any number of steps, leaves the old blob or the new; a later put works"
+  ),
+
+  ofMemory(
+    "a put writes one half, then the other",
+    (tier) => ({
+      ...tier,
+      put: Effect.fnUntraced(function* (blob, options) {
+        const bytes = yield* Body.toBytes(blob.body)
+        const head = yield* tier.head(blob.header.key)
+        const isRefused = head._tag === "Hit" || options !== undefined || !Header.verifies(blob.header, bytes)
+        if (!isRefused) {
+          yield* tier.put(describedAs(blob, bytes.slice(0, bytes.byteLength / 2)))
+          yield* tier.remove(blob.header.key, newest)
+        }
+        return yield* tier.put(blob, options)
+      })
+    }),
+    "put - of a new key, interrupted after any number of steps, leaves nothing or the blob; a later put works"
+  ),
+
+  ofMemory(
+    "removeGroup checks, then acts",
+    (tier) => ({
+      ...tier,
+      removeGroup: Effect.fnUntraced(function* (group, generation) {
+        const entries = yield* Stream.runCollect(tier.scan({ groupPrefix: group }))
+        let removed = 0
+        for (const { key } of entries) {
+          const head = yield* tier.head(key)
+          if (key.group !== group || head._tag !== "Hit" || head.header.generation > generation) continue
+          yield* Effect.yieldNow
+          yield* tier.remove(key, newest)
+          removed++
+        }
+        return { _tag: "Removed", removed, superseded: 0 } as const
+      })
+    }),
+    "put against removeGroup of an older generation - the new blob stays"
+  ),
+
+  ofMemory(
+    "remove checks, then acts",
+    (tier) => ({
+      ...tier,
+      remove: Effect.fnUntraced(function* (key, generation) {
+        const head = yield* tier.head(key)
+        if (head._tag !== "Hit") return Tier.absent
+        if (head.header.generation > generation) return { _tag: "Superseded", current: head.header.generation } as const
+        yield* Effect.yieldNow
+        return yield* tier.remove(key, newest)
+      })
+    }),
+    "put against an older remove - the new blob stays"
+  ),
+
+  ofMemory(
+    "reads share one buffer",
+    (tier) => {
+      const shared = new Uint8Array(131_072)
+      return {
+        ...tier,
+        get: (key) =>
+          Effect.map(tier.get(key), (read) => {
+            if (read._tag !== "Hit" || read.blob.body._tag !== "Inline") return read
+            shared.set(read.blob.body.bytes)
+            const bytes = shared.subarray(0, read.blob.header.size)
+            return Tier.hit({ header: read.blob.header, body: Body.inline(bytes) })
+          }),
+        put: (blob, options) => {
+          if (blob.body._tag === "Inline") shared.set(blob.body.bytes.subarray(0, shared.byteLength))
+          return tier.put(blob, options)
+        }
+      }
+    },
+    "get - bytes that were read stay what they are when the blob is replaced by a blob of the same size"
+  ),
+
+  ofMemory(
+    "a cursor is the number of an entry",
+    (tier) => ({
+      ...tier,
+      scan: ({ after, groupPrefix } = {}) => byNumber(tier, groupPrefix, after === undefined ? 0 : Number(after))
+    }),
+    "scan - resumed page by page, hides no key that is there all along, whatever is put and removed meanwhile"
+  ),
+
+  ofMemory(
+    "a scan under way skips an entry for each that is removed",
+    (tier) => ({
+      ...tier,
+      scan: (options) => (options?.after === undefined ? byNumber(tier, options?.groupPrefix, 0) : tier.scan(options))
+    }),
+    "scan - hides no key that is there all along, whatever is put and removed meanwhile"
+  ),
+
+  ofMemory(
+    "a cursor that is none is a defect",
+    (tier) => ({
+      ...tier,
+      scan: (options) =>
+        Stream.suspend(() => {
+          if (options?.after !== undefined) Key.makeUnsafe(options.after.split("/")[0] ?? "", "master")
+          return tier.scan(options)
+        })
+    }),
+    "scan - answers BadCursor to what is no cursor, or lists nothing that is not there"
+  ),
+
+  ofMemory(
+    "what is too large is Stored and forgotten",
+    (tier) => ({
+      ...tier,
+      put: (blob, options) =>
+        Effect.map(tier.put(blob, options), (write) => (write._tag === "Declined" ? Tier.stored : write))
+    }),
+    "put - declines a body above the declared maxBytes as too large, and keeps what it had"
+  ),
+
+  ofMemory(
+    "halves of characters become question marks",
+    (tier) =>
+      withHeader(tier, (header) => ({
+        ...header,
+        attributes: Object.fromEntries(
+          Object.entries(header.attributes).map(([name, value]) => [name, value.toWellFormed()])
+        )
+      })),
+    "put - keeps halves of characters in attributes and content type exactly, or refuses it"
+  ),
+
+  ofMemory(
+    "attributes are copied one by one into an object",
+    (tier) =>
+      withHeader(tier, (header) => {
+        const attributes: Record<string, string> = {}
+        for (const [name, value] of Object.entries(header.attributes)) attributes[name] = value
+        return { ...header, attributes }
+      }),
+    "put - keeps attributes of odd names, each with its value, or refuses them"
+  ),
+
+  ofMemory(
+    "times pass through JSON",
+    (tier) =>
+      withHeader(tier, (header) => ({ ...header, createdAt: JSON.parse(JSON.stringify(header.createdAt)) as number })),
+    "put - keeps times that are no finite numbers exactly, or refuses them"
+  ),
+
+  ofMemory(
+    "one read in seven is Skipped",
+    (tier) => {
+      let reads = 0
+      return { ...tier, get: (key) => (++reads % 7 === 0 ? Effect.succeed(Tier.skipped("busy")) : tier.get(key)) }
+    },
+    "a chain of this tier alone as a cache - counts a hit or a miss for every read"
+  ),
+
+  ofMemory(
+    "a record of each key that was put stays",
+    (tier) => {
+      const seen = new Map<string, number>()
+      return afterStored(tier, ({ header }) => Effect.sync(() => seen.set(header.key.text, header.generation)))
+    },
+    "memory of the process - does not grow with the number of keys that were ever asked for"
+  ),
+
+  ofMemory(
+    "a record of each key that was asked for in vain stays",
+    (tier) => {
+      const seen = new Set<string>()
+      return {
+        ...tier,
+        get: (key) =>
+          Effect.tap(tier.get(key), (read) => Effect.sync(() => (read._tag === "Miss" ? seen.add(key.text) : seen)))
+      }
+    },
+    "memory of the process - does not grow with the number of keys that were ever asked for"
+  )
+]
