@@ -256,18 +256,17 @@ export const make = <E = never>(options: Options): Effect.Effect<Chain<E>, never
     const state = yield* State.make(options)
     const { get, getOrMake, ...flights } = Reads.make<E>(state)
     const { head, ...heads } = Heads.make(state)
-    const { learn, ...writes } = Writes.make(state, {
-      detach: (key) => {
-        flights.detach(key)
-        heads.detach(key)
-        state.tees.abort(key)
-      },
-      detachGroup: (group) => {
-        flights.detachGroup(group)
-        heads.detachGroup(group)
-        state.tees.abortGroup(group)
-      }
-    })
+    state.detach = (key) => {
+      flights.detach(key)
+      heads.detach(key)
+      state.tees.abort(key)
+    }
+    state.detachGroup = (group) => {
+      flights.detachGroup(group)
+      heads.detachGroup(group)
+      state.tees.abortGroup(group)
+    }
+    const { learn, ...writes } = Writes.make(state)
     yield* Invalidations.listen(state, learn)
     const chain: Chain<E> = {
       name: options.name,

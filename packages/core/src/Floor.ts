@@ -25,7 +25,10 @@ export type Activity = Mark
 
 interface Floor {
   readonly generation: Generation
+  /** When it took its place in the table, whose order it keeps. */
   readonly raisedAt: Mark
+  /** When a put or remove was last acknowledged: what began before that is discarded. 0: it only goes on. */
+  readonly changedAt: Mark
 }
 
 export class Floors {
@@ -62,28 +65,34 @@ export class Floors {
 
   /** Discards copies of `subject` (a key's text, or a group) below `generation`, and what began before now. */
   raise(subject: string, generation: Generation): void {
-    const before = this.floors.get(subject)
-    const floor = { generation: Math.max(generation, before?.generation ?? 0), raisedAt: this.mark() }
-    this.floors.delete(subject)
-    this.floors.set(subject, floor)
-    if (this.floors.size > this.limit) this.merge()
+    const now = this.mark()
+    this.insert(subject, { generation, raisedAt: now, changedAt: now })
   }
 
-  /** Keeps discarding copies of `subject` below `generation` until `release`. */
+  /**
+   * Discards copies of `subject` below `generation`, which someone else has said to be out of date. When that was is not
+   * known, so the generation alone decides about what has begun.
+   */
+  learn(subject: string, generation: Generation): void {
+    this.insert(subject, { generation, raisedAt: this.mark(), changedAt: 0 })
+  }
+
+  /** Keeps discarding copies of `subject` below `generation` until `release`; what has begun is not affected by that. */
   pin(subject: string, generation: Generation): void {
     const before = this.pinned.get(subject)
     this.pinned.set(subject, {
       generation: Math.max(generation, before?.generation ?? 0),
-      raisedAt: before?.raisedAt ?? this.mark()
+      raisedAt: before?.raisedAt ?? this.mark(),
+      changedAt: 0
     })
   }
 
-  /** Ends a pin. What began before that is still held to it. */
+  /** Ends a pin. What began before that is still held to its generation. */
   release(subject: string): void {
     const floor = this.pinned.get(subject)
     if (floor === undefined) return
     this.pinned.delete(subject)
-    this.raise(subject, floor.generation)
+    this.insert(subject, { generation: floor.generation, raisedAt: this.mark(), changedAt: 0 })
     this.prune()
   }
 
@@ -101,14 +110,14 @@ export class Floors {
   discards(header: Header, since: Mark = Number.POSITIVE_INFINITY): boolean {
     if (this.floors.size === 0 && this.pinned.size === 0 && this.everything === undefined) return false
     for (const floor of this.over(header.key)) {
-      if (header.generation < floor.generation || floor.raisedAt > since) return true
+      if (header.generation < floor.generation || floor.changedAt > since) return true
     }
     return false
   }
 
   /** Whether a put or remove of `key`, or of its group, was acknowledged after `since`. */
   isChanged(key: Key, since: Mark): boolean {
-    for (const floor of this.over(key)) if (floor.raisedAt > since) return true
+    for (const floor of this.over(key)) if (floor.changedAt > since) return true
     return false
   }
 
@@ -120,6 +129,17 @@ export class Floors {
   /** Activities that have not ended. */
   get running(): number {
     return this.activities.size
+  }
+
+  private insert(subject: string, floor: Floor): void {
+    const before = this.floors.get(subject)
+    this.floors.delete(subject)
+    this.floors.set(subject, {
+      generation: Math.max(floor.generation, before?.generation ?? 0),
+      raisedAt: floor.raisedAt,
+      changedAt: Math.max(floor.changedAt, before?.changedAt ?? 0)
+    })
+    if (this.floors.size > this.limit) this.merge()
   }
 
   private *over(key: Key): Generator<Floor> {
@@ -143,9 +163,12 @@ export class Floors {
   }
 
   private merge(): void {
-    let generation = this.everything?.generation ?? 0
-    for (const floor of this.floors.values()) generation = Math.max(generation, floor.generation)
+    let { changedAt, generation } = this.everything ?? { changedAt: 0, generation: 0 }
+    for (const floor of this.floors.values()) {
+      generation = Math.max(generation, floor.generation)
+      changedAt = Math.max(changedAt, floor.changedAt)
+    }
     this.floors.clear()
-    this.everything = { generation, raisedAt: this.mark() }
+    this.everything = { generation, raisedAt: this.mark(), changedAt }
   }
 }

@@ -58,7 +58,10 @@ export interface Description {
   readonly attributes?: Readonly<Record<string, string>> | undefined
 }
 
-/** Builds the header of `bytes`: digest and checksums are computed (about 0.6 GB/s together). */
+/**
+ * Builds the header of `bytes`: digest and checksums are computed (about 0.6 GB/s together). Throws a `RangeError` that
+ * names a time which is none.
+ */
 export const describe = (key: Key.Key, bytes: Uint8Array, description: Description): Header => ({
   key,
   digest: hash("sha256", bytes, "hex"),
@@ -66,11 +69,17 @@ export const describe = (key: Key.Key, bytes: Uint8Array, description: Descripti
   checksums: checksumsOf(bytes),
   contentType: description.contentType,
   generation: description.generation,
-  createdAt: description.createdAt,
-  freshUntil: description.freshUntil,
-  expiresAt: description.expiresAt,
+  createdAt: time("createdAt", description.createdAt),
+  freshUntil: description.freshUntil === undefined ? undefined : time("freshUntil", description.freshUntil),
+  expiresAt: description.expiresAt === undefined ? undefined : time("expiresAt", description.expiresAt),
   attributes: description.attributes ?? {}
 })
+
+/** JSON has no NaN and no infinity: such a header could be written, and never read again. */
+const time = (name: string, unixMillis: number): number => {
+  if (Number.isFinite(unixMillis)) return unixMillis
+  throw new RangeError(`${name} is ${unixMillis}: expected Unix milliseconds, for example 1700000000000`)
+}
 
 /** CRC-32 of each run of `chunkBytes` bytes. */
 export const checksumsOf = (bytes: Uint8Array): ReadonlyArray<number> => {

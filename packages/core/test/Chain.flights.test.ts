@@ -108,6 +108,34 @@ describe("a lookup", () => {
 })
 
 describe("a producer", () => {
+  it.effect(
+    "runs once for ten thousand readers of a missing key, and 9,999 of them that leave do not disturb the last",
+    () =>
+      Effect.gen(function* () {
+        const { chain, store } = yield* threeTiers()
+        const started = Deferred.makeUnsafe<void>()
+        const gate = Deferred.makeUnsafe<void>()
+        let runs = 0
+        const producer = Effect.gen(function* () {
+          runs += 1
+          yield* Deferred.succeed(started, undefined)
+          yield* Deferred.await(gate)
+          return draft("made")
+        })
+
+        const fibers = yield* readers(10_000, chain.getOrMake(key, producer))
+        yield* Deferred.await(started)
+        yield* Effect.forEach(fibers.slice(0, 9_999), Fiber.interrupt, { concurrency: "unbounded", discard: true })
+        yield* Deferred.succeed(gate, undefined)
+        const [last] = yield* Effect.forEach(fibers.slice(9_999), Fiber.join)
+
+        assert.strictEqual(last === undefined ? last : text(last), "made")
+        assert.strictEqual(runs, 1)
+        yield* chain.idle
+        assert.deepStrictEqual([store.calls.get, store.calls.put], [1, 1])
+      })
+  )
+
   it.effect("runs once for a thousand readers", () =>
     Effect.gen(function* () {
       const { chain } = yield* cachesOnly()

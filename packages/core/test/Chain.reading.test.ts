@@ -16,13 +16,15 @@ const stored = (content: string, more: Partial<Blob.Blob["header"]> = {}) =>
 describe("Chain.get", () => {
   it.effect("answers the first tier that has the blob, and says what each one said", () =>
     Effect.gen(function* () {
-      const { chain, disk } = yield* threeTiers()
-      yield* disk.tier.put(stored("from disk"))
+      const { chain, disk, memory } = yield* threeTiers()
+      yield* chain.put(key, draft("on disk"))
+      memory.fail("get", down)
 
       const found = yield* chain.get(key)
 
-      assert.strictEqual(text(found), "from disk")
-      assert.deepStrictEqual(outcomes(found), ["memory Miss", "disk Hit"])
+      assert.strictEqual(text(found), "on disk")
+      assert.deepStrictEqual(outcomes(found), ["memory Failed", "disk Hit"])
+      assert.strictEqual(disk.calls.get, 1)
     })
   )
 

@@ -27,6 +27,17 @@ const roundTrip = (header: Header.Header) => Effect.map(Header.encode(header), H
 
 describe("Header", () => {
   describe("of bytes", () => {
+    it("describe - throws an error that names a time which is none", () => {
+      for (const name of ["createdAt", "freshUntil", "expiresAt"]) {
+        for (const time of [Number.NaN, Number.POSITIVE_INFINITY]) {
+          assert.throws(
+            () => Header.describe(key, bytesOf(3), { ...description, [name]: time }),
+            `${name} is ${time}: expected Unix milliseconds, for example 1700000000000`
+          )
+        }
+      }
+    })
+
     it("describe - computes size, SHA-256 and one CRC-32 per chunk of 1 MiB", () => {
       const bytes = bytesOf(2 * mebibyte + 5)
 

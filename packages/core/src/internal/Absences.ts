@@ -2,8 +2,8 @@
  * Negative answers: keys that were proven to be nowhere, remembered for a moment, so that a crowd that asks for what is
  * not there does not reach the store one by one.
  *
- * Only a proven absence is remembered, never an error. A put forgets it at once, and what was looked up before a put or
- * remove was acknowledged is not remembered at all.
+ * Only a proven absence is remembered, never an error. A put forgets it at once, also one of which it is not known
+ * whether it has taken effect, and what was looked up before a put was acknowledged is not remembered at all.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -13,8 +13,13 @@ import type { Key } from "../Key.ts"
 import { BoundedMap } from "./BoundedMap.ts"
 import type { Confirmations } from "./Confirmations.ts"
 
+/** Keys whose last sign of presence is remembered one by one. */
+const maxPresent = 1_000
+
 interface Absence {
   readonly group: string
+  /** When the lookup that has proven it began. */
+  readonly since: Mark
   /** Unix milliseconds. */
   readonly until: number
 }
@@ -24,7 +29,9 @@ export class Absences {
   private readonly floors: Floors
   private readonly confirmations: Confirmations
   private readonly millis: number
-  /** When something was last said to be there: what was looked up before proves nothing any more. */
+  /** When a key was last said to be there: what was looked up before proves nothing any more. */
+  private readonly present = new Map<string, Mark>()
+  /** The same for all keys, in the place of what has found no room in the table. */
   private presentAt: Mark = 0
 
   constructor(floors: Floors, confirmations: Confirmations, lifetime: Duration.Duration, limit: number) {
@@ -39,7 +46,8 @@ export class Absences {
     const absence = this.entries.get(key.text)
     if (absence === undefined) return false
     // A clock that went back must not make it last longer.
-    if (now < absence.until && absence.until - now <= this.millis) return true
+    const isLasting = now < absence.until && absence.until - now <= this.millis
+    if (isLasting && !this.confirmations.isSuspect(key, absence.since)) return true
     this.entries.delete(key.text)
     return false
   }
@@ -50,20 +58,31 @@ export class Absences {
       ? Effect.void
       : Effect.clockWith((clock) =>
           Effect.map(Random.next, (random) => {
-            if (since < this.presentAt || this.floors.isChanged(key, since)) return
-            if (this.confirmations.isSuspect(key)) return
+            if (since < Math.max(this.presentAt, this.present.get(key.text) ?? 0)) return
             const until = clock.currentTimeMillisUnsafe() + this.millis * (1 - random / 5)
-            this.entries.set(key.text, { group: key.group, until })
+            this.entries.set(key.text, { group: key.group, since, until })
           })
         )
 
   /** The key is there. */
   delete(key: Key): void {
-    this.presentAt = this.floors.mark()
     this.entries.delete(key.text)
+    const mark = this.floors.mark()
+    if (this.present.size >= maxPresent) {
+      this.present.clear()
+      this.presentAt = mark
+    }
+    this.present.set(key.text, mark)
   }
 
   deleteGroup(group: string): void {
     this.entries.deleteWhere((absence) => absence.group === group)
+  }
+
+  /** What other nodes have written may have been missed. */
+  forgetAll(): void {
+    this.presentAt = this.floors.mark()
+    this.present.clear()
+    this.entries.clear()
   }
 }

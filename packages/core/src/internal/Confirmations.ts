@@ -1,10 +1,11 @@
 /**
  * Which cached copies are known to be what the store has.
  *
- * Idea. A copy may be out of date without this process having heard of it: another node wrote, and its message was lost;
- * or a write of this node ended without an answer, and may have taken effect. The first is bounded by time: where others
- * write to the store too, a copy is confirmed for `revalidateAfter`, counted from when the store was asked. The second
- * makes the copies of that key or group suspect: older ones are compared with the store before they are served.
+ * Idea. A copy may be out of date without this process having heard of it. Another node wrote, and its message was lost:
+ * where others write to the store too, a copy is confirmed for `revalidateAfter`, counted from when the store was asked.
+ * A write of this node ended without an answer, and may have taken effect: copies of that key or group are suspect, and
+ * older ones are compared with the store before they are served. A cache has outlived a process that did not get to drop
+ * what it should: its copies are compared once.
  *
  * Invariants. A suspicion ends for a copy with a comparison that began after the write had really ended; until then it is
  * compared each time. What is forgotten because a table is full is unconfirmed, which costs a comparison and no
@@ -41,17 +42,26 @@ export class Confirmations {
   /** By key text or group. */
   private readonly suspicions = new Map<string, Suspicion>()
   private everything: Suspicion | undefined
+  /** What the store was asked before this proves nothing. */
+  private forgottenAt: Mark = 0
   private readonly revalidateAfter: number
+  /** Some cache outlives the process. */
+  private readonly hasInherited: boolean
   private readonly maxSuspicions: number
 
   /** `revalidateAfter` in milliseconds; infinite: time makes no copy unconfirmed. */
-  constructor(revalidateAfter: number, limits: { readonly confirmed: number; readonly suspicions: number }) {
+  constructor(
+    revalidateAfter: number,
+    hasInherited: boolean,
+    limits: { readonly confirmed: number; readonly suspicions: number }
+  ) {
     this.revalidateAfter = revalidateAfter
+    this.hasInherited = hasInherited
     this.maxSuspicions = limits.suspicions
     this.confirmed = new BoundedMap(limits.confirmed)
   }
 
-  /** Whether any copy can be other than confirmed; looked at on every hit. */
+  /** Whether a copy in process memory can be other than confirmed; looked at on every hit. */
   get isActive(): boolean {
     return this.revalidateAfter !== Number.POSITIVE_INFINITY || this.isSuspicious
   }
@@ -61,8 +71,9 @@ export class Confirmations {
     return this.revalidateAfter !== Number.POSITIVE_INFINITY
   }
 
-  standing(header: Header, now: number): Standing {
-    if (!this.isActive) return "confirmed"
+  /** `isInherited`: the copy is of a cache that outlives the process. */
+  standing(header: Header, now: number, isInherited: boolean): Standing {
+    if (!this.isActive && !isInherited) return "confirmed"
     const known = this.confirmed.get(header.key.text)
     const own = known?.generation === header.generation ? known : undefined
     if (this.isSuspicious) {
@@ -70,6 +81,7 @@ export class Confirmations {
         if (header.generation < below && (own === undefined || pending > 0 || own.mark < since)) return "unconfirmed"
       }
     }
+    if (isInherited && own === undefined) return "unconfirmed"
     if (!this.revalidates) return "confirmed"
     const age = own === undefined ? -1 : now - own.at
     // A clock that went back tells nothing about age.
@@ -82,7 +94,7 @@ export class Confirmations {
 
   /** The store has this blob, or had it when it was asked: at `at` (Unix milliseconds), `mark` of the sequence of floors. */
   confirm(header: Header, at: number, mark: Mark): void {
-    if (!this.isActive) return
+    if ((!this.isActive && !this.hasInherited) || mark < this.forgottenAt) return
     const { key, generation } = header
     this.confirmed.set(key.text, { group: key.group, generation, at, mark })
     const suspicion = this.suspicions.get(key.text)
@@ -90,9 +102,16 @@ export class Confirmations {
     if (suspicion !== undefined && suspicion.pending === 0 && mark >= suspicion.since) this.suspicions.delete(key.text)
   }
 
-  /** Whether a write to the key, or its group, ended without an answer. */
-  isSuspect(key: Key): boolean {
-    return this.isSuspicious && !this.over(key).next().done
+  /** The store has something else. */
+  forget({ generation, key }: Header): void {
+    if (this.confirmed.get(key.text)?.generation === generation) this.confirmed.delete(key.text)
+  }
+
+  /** Whether a write to the key, or its group, that ended without an answer may have landed after `since`. */
+  isSuspect(key: Key, since: Mark): boolean {
+    if (!this.isSuspicious) return false
+    for (const suspicion of this.over(key)) if (suspicion.pending > 0 || suspicion.since > since) return true
+    return false
   }
 
   /**
@@ -109,16 +128,18 @@ export class Confirmations {
     })
   }
 
+  /** A call has ended that a suspicion of `subject` waits for. */
   landed(subject: string, mark: Mark): void {
-    const suspicion = this.suspicions.get(subject) ?? this.everything
+    const suspicion = this.suspicions.get(subject)
     if (suspicion === undefined) return
-    suspicion.pending = Math.max(0, suspicion.pending - 1)
+    suspicion.pending -= 1
     suspicion.since = mark
   }
 
-  /** What other nodes have written may have been missed: every copy is compared before it is served. */
-  forgetAll(): void {
+  /** What other nodes have written may have been missed: every copy is compared, from `mark` on, before it is served. */
+  forgetAll(mark: Mark): void {
     this.confirmed.clear()
+    this.forgottenAt = mark
   }
 
   private get isSuspicious(): boolean {
@@ -133,15 +154,18 @@ export class Confirmations {
     if (this.everything !== undefined) yield this.everything
   }
 
-  /** One suspicion of everything takes the place of all. */
+  /**
+   * One suspicion of everything takes the place of all whose calls have ended. The others stay beyond the limit: they are
+   * no more than the calls that run, and each must be found again when its call ends.
+   */
   private merge(): void {
-    let { below, since, pending } = this.everything ?? { below: 0, since: 0, pending: 0 }
-    for (const suspicion of this.suspicions.values()) {
+    let { below, since } = this.everything ?? { below: 0, since: 0 }
+    for (const [subject, suspicion] of this.suspicions) {
+      if (suspicion.pending > 0) continue
       below = Math.max(below, suspicion.below)
       since = Math.max(since, suspicion.since)
-      pending += suspicion.pending
+      this.suspicions.delete(subject)
     }
-    this.suspicions.clear()
-    this.everything = { below, since, pending }
+    if (below > 0) this.everything = { below, since, pending: 0 }
   }
 }

@@ -4,6 +4,8 @@
  * What counts as a failure is that the tier is unwell (`Unavailable`, `TimedOut`, `Throttled`). Any answer is a success,
  * a miss included; every other error says nothing about the tier's health and is ignored.
  */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -41,11 +43,12 @@ const classify = (exit: Exit.Exit<unknown, TierError>): CircuitBreaker.Outcome =
 export const make = (tier: string, options: BreakerOptions, scope: Scope.Scope): Effect.Effect<Breaker> =>
   Effect.gen(function* () {
     let state: BreakerState = "closed"
-    const context = yield* Layer.buildWithScope(CircuitBreaker.layerStoreMemory(), scope)
+    const memory = yield* Layer.buildWithScope(CircuitBreaker.layerStoreMemory(), scope)
+    const store = onSteadyTime(Context.get(memory, CircuitBreaker.CircuitBreakerStore))
     const breaker = yield* CircuitBreaker.make({
       tripPolicy: CircuitBreaker.consecutive(options.failures ?? 5),
       openDuration: options.openFor ?? defaultOpenFor
-    }).pipe(Effect.provide(context), Scope.provide(scope))
+    }).pipe(Effect.provideService(CircuitBreaker.CircuitBreakerStore, store), Scope.provide(scope))
     yield* Stream.runForEach(breaker.transitions, ({ to }) =>
       Effect.suspend(() => {
         state = states[to]
@@ -64,6 +67,33 @@ export const make = (tier: string, options: BreakerOptions, scope: Scope.Scope):
       state: () => state
     }
   })
+
+/** A store for which time never goes back: a clock that is set back must not keep a tier from being asked. */
+const onSteadyTime = (
+  store: CircuitBreaker.CircuitBreakerStore["Service"]
+): CircuitBreaker.CircuitBreakerStore["Service"] => {
+  const steadily = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.clockWith((clock) => Effect.provideService(effect, Clock.Clock, steady(clock)))
+  return {
+    admit: (key) => steadily(store.admit(key)),
+    record: (options) => steadily(store.record(options)),
+    state: (key) => steadily(store.state(key))
+  }
+}
+
+const steady = (clock: Clock.Clock): Clock.Clock => {
+  const nanos = () => clock.monotonicTimeNanosUnsafe()
+  const millis = () => Number(nanos() / 1_000_000n)
+  return {
+    currentTimeMillisUnsafe: millis,
+    currentTimeMillis: Effect.sync(millis),
+    currentTimeNanosUnsafe: nanos,
+    currentTimeNanos: Effect.sync(nanos),
+    monotonicTimeNanosUnsafe: nanos,
+    monotonicTimeNanos: Effect.sync(nanos),
+    sleep: (duration) => clock.sleep(duration)
+  }
+}
 
 const rejection = (reason: CircuitBreaker.CircuitBreakerErrorReason): BreakerOpen =>
   reason._tag === "CircuitOpen"

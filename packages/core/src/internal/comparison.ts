@@ -23,10 +23,10 @@ export const unneeded: Comparison = { _tag: "Unneeded" }
 const maxInBackground = 64
 
 /** What must be compared is compared before the answer; what is due soon, meanwhile. */
-export const ifDue = (state: State, header: Header.Header, now: number): Effect.Effect<Comparison> => {
+export const ifDue = (state: State, cache: Member, header: Header.Header, now: number): Effect.Effect<Comparison> => {
   const { confirmations, store } = state
-  if (store === undefined || !confirmations.isActive) return Effect.succeed(unneeded)
-  const standing = confirmations.standing(header, now)
+  if (store === undefined) return Effect.succeed(unneeded)
+  const standing = confirmations.standing(header, now, cache.tier.capabilities.persistent)
   if (standing === "unconfirmed") return compare(state, store, header)
   return standing === "confirmed" ? Effect.succeed(unneeded) : Effect.as(inBackground(state, header), unneeded)
 }
@@ -91,12 +91,16 @@ const compare = (state: State, store: Member, header: Header.Header): Effect.Eff
   })
 
 /** The copies of what is no longer in the store go before the search goes on, so that no slower cache answers with them. */
-const dropCopies = (state: State, { generation, key }: Header.Header): Effect.Effect<void> =>
+const dropCopies = (state: State, header: Header.Header): Effect.Effect<void> =>
   Effect.suspend(() => {
-    const { caches, generations, headers, tees } = state
+    const { caches, confirmations, detach, generations, headers } = state
+    const { generation, key } = header
+    // A copy that is being written into a cache now lands there unconfirmed.
+    confirmations.forget(header)
     generations.witness(generation)
     headers.deleteBelow(key, generation + 1)
-    tees.abort(key)
+    // Whoever comes now must not be handed the copy by a lookup that still writes it back.
+    detach(key)
     return Effect.forEach(caches, (cache) => Caches.drop(state, cache, key, generation), {
       concurrency: "unbounded",
       discard: true

@@ -14,7 +14,7 @@ export const explain = (state: State, key: Key): Effect.Effect<Explanation> =>
     Effect.map(
       Effect.forEach(state.members, (member) => ask(state, member, key), { concurrency: "unbounded" }),
       (tiers): Explanation => {
-        const answering = tiers.find(({ outcome }) => outcome._tag === "Hit")
+        const answering = tiers.find((tier) => tier.outcome._tag === "Hit" && isTaken(tier, tiers.at(-1)))
         const decisive = state.store === undefined ? tiers : tiers.slice(-1)
         const isProven = decisive.every(({ outcome }) => outcome._tag !== "Skipped" && outcome._tag !== "Failed")
         return {
@@ -28,9 +28,16 @@ export const explain = (state: State, key: Key): Effect.Effect<Explanation> =>
     )
   )
 
+/** A copy that is not confirmed is compared first: the store must have the same, or not be able to say. */
+const isTaken = ({ header, standing }: TierExplanation, store: TierExplanation | undefined): boolean =>
+  standing !== "unconfirmed" ||
+  store?.outcome._tag === "Skipped" ||
+  store?.outcome._tag === "Failed" ||
+  (store?.header?.generation === header?.generation && store?.header?.digest === header?.digest)
+
 const ask = (state: State, member: Member, key: Key): Effect.Effect<TierExplanation> =>
   Effect.clockWith((clock) => {
-    const { confirmations, floors, store } = state
+    const { activities, confirmations, floors, store, storeWrites } = state
     const began = clock.monotonicTimeNanosUnsafe()
     const of = (outcome: TierExplanation["outcome"], header?: Header.Header): TierExplanation => ({
       tier: member.tier.name,
@@ -42,8 +49,9 @@ const ask = (state: State, member: Member, key: Key): Effect.Effect<TierExplanat
       standing:
         header === undefined || member.role === "store" || store === undefined
           ? undefined
-          : confirmations.standing(header, clock.currentTimeMillisUnsafe())
+          : confirmations.standing(header, clock.currentTimeMillisUnsafe(), member.tier.capabilities.persistent)
     })
+    if (activities.closed) return Effect.succeed(of({ _tag: "Skipped", why: "closed" }))
     if (member.isDistrusted) return Effect.succeed(of({ _tag: "Skipped", why: "busy" }))
     return Effect.map(Effect.result(member.call("head", () => member.tier.head(key))), (result) => {
       if (Result.isFailure(result)) {
@@ -55,9 +63,8 @@ const ask = (state: State, member: Member, key: Key): Effect.Effect<TierExplanat
       const read = result.success
       if (read._tag !== "Hit") return of(read)
       if (Header.isExpired(read.header, clock.currentTimeMillisUnsafe())) return of({ _tag: "Expired" }, read.header)
-      return of(
-        member.role === "cache" && floors.discards(read.header) ? { _tag: "Outdated" } : { _tag: "Hit" },
-        read.header
-      )
+      const isOutdated =
+        member.role === "cache" ? floors.discards(read.header) : storeWrites.isOvertaken(key, read.header.generation)
+      return of({ _tag: isOutdated ? "Outdated" : "Hit" }, read.header)
     })
   })

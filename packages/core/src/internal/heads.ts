@@ -9,7 +9,7 @@ import { unanswered } from "../Flight.ts"
 import type { Mark } from "../Floor.ts"
 import * as Header from "../Header.ts"
 import type { Key } from "../Key.ts"
-import type { Trail } from "../Trail.ts"
+import { isUnconfirmed, type Trail } from "../Trail.ts"
 import * as Comparison from "./comparison.ts"
 import * as Lookup from "./lookup.ts"
 import { type State, unavailable } from "./state.ts"
@@ -41,7 +41,7 @@ export const make = (state: State): Heads => {
         case "Found":
           // What a cache has may be kept too, but only the store confirms it.
           if (state.members[sighting.position] === store) remember(sighting.value, since, at)
-          else if (!floors.discards(sighting.value, since)) headers.set(sighting.value)
+          else if (!isUnconfirmed(trail) && !floors.discards(sighting.value, since)) headers.set(sighting.value)
           return Effect.succeed({ _tag: "Found", header: sighting.value, trail })
         case "Absent":
           headers.delete(key)
@@ -79,7 +79,7 @@ export const make = (state: State): Heads => {
         const now = clock.currentTimeMillisUnsafe()
         const header = headers.get(key)
         if (header !== undefined && !floors.discards(header) && !Header.isExpired(header, now)) {
-          const standing = confirmations.standing(header, now)
+          const standing = confirmations.standing(header, now, false)
           const answer: Answer = { _tag: "Found", header, trail: known }
           if (standing === "confirmed") return Effect.succeed(answer)
           if (standing === "due") return Effect.as(Comparison.inBackground(state, header), answer)

@@ -3,14 +3,19 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
-import { BusError, type Invalidation } from "../Bus.ts"
+import { type Bus, BusError, type Invalidation } from "../Bus.ts"
 import type { Generation } from "../Generation.ts"
 import { bounded } from "./bounded.ts"
 import type { State } from "./state.ts"
 
 /** Time that sending a message may add to a write. */
 const deadline = Duration.seconds(1)
+
+/** Messages that are acted on at the same time: a cache that is slow to drop one copy keeps no other from being dropped. */
+const concurrency = 64
 
 /** Whether the other nodes were told of a write; undefined: there is no bus. */
 export type Announced = "sent" | "failed" | undefined
@@ -31,28 +36,29 @@ export const announce = (
         scope,
         () => new BusError({ cause: new Error("no answer within one second") })
       ).pipe(
-        Effect.catchDefect((cause) => Effect.fail(new BusError({ cause }))),
-        Effect.matchEffect({
-          onSuccess: () => Effect.succeed<Announced>("sent"),
-          onFailure: (error) =>
-            Effect.as<Announced>("failed")(Effect.logWarning(`other nodes not told chain=${name}`, error.message))
-        })
+        // Whatever has become of it, a bus that gives up by interrupting itself included.
+        Effect.exit,
+        Effect.flatMap((exit) =>
+          Exit.isSuccess(exit)
+            ? Effect.succeed<Announced>("sent")
+            : Effect.as<Announced>("failed")(Effect.logWarning(`other nodes not told chain=${name}`, exit.cause))
+        )
       )
+
+/** Messages may have been missed: nothing that was learned before is relied on. */
+const forgetAll = ({ absences, confirmations, floors }: State): void => {
+  confirmations.forgetAll(floors.mark())
+  absences.forgetAll()
+}
 
 /** Listens to the other nodes for as long as the chain lives. */
 export const listen = (state: State, learn: (invalidation: Invalidation) => Effect.Effect<void>): Effect.Effect<void> =>
   state.bus === undefined
     ? Effect.void
-    : Stream.runForEach(state.bus.events, (event) =>
-        event._tag === "Gap"
-          ? Effect.sync(() => state.confirmations.forgetAll())
-          : event.chain === state.name
-            ? learn(event)
-            : Effect.void
-      ).pipe(
+    : listenTo(state, state.bus.events, learn).pipe(
         Effect.onExit(() =>
           Effect.suspend(() => {
-            state.confirmations.forgetAll()
+            forgetAll(state)
             return state.activities.closed
               ? Effect.void
               : Effect.logError(`messages of other nodes have ended chain=${state.name}`)
@@ -62,3 +68,24 @@ export const listen = (state: State, learn: (invalidation: Invalidation) => Effe
         Effect.forkIn(state.scope, { startImmediately: true }),
         Effect.asVoid
       )
+
+const listenTo = (
+  state: State,
+  events: Bus["events"],
+  learn: (invalidation: Invalidation) => Effect.Effect<void>
+): Effect.Effect<void> =>
+  Effect.flatMap(Semaphore.make(concurrency), (semaphore) =>
+    Stream.runForEach(events, (event) =>
+      event._tag === "Gap"
+        ? Effect.sync(() => forgetAll(state))
+        : event.chain === state.name
+          ? Effect.andThen(
+              semaphore.take(1),
+              // Its floor is raised before the next message is looked at.
+              Effect.forkIn(Effect.ensuring(learn(event), semaphore.release(1)), state.scope, {
+                startImmediately: true
+              })
+            )
+          : Effect.void
+    )
+  )

@@ -70,7 +70,7 @@ const search = <R extends Read | ReadHeader, A>(
         const comparison =
           member.role === "store"
             ? Comparison.unneeded
-            : yield* Comparison.ifDue(state, found.header, clock.currentTimeMillisUnsafe())
+            : yield* Comparison.ifDue(state, member, found.header, clock.currentTimeMillisUnsafe())
         const taken: Outcome = comparison._tag === "Other" ? { _tag: "Outdated" } : outcome
         steps.push({ tier: member.tier.name, outcome: taken, millis: millis() })
         Member.count(member, taken._tag)
@@ -99,9 +99,7 @@ const judge = (
   if (Header.isExpired(found, now)) return { _tag: "Expired" }
   if (member.role === "cache") return floors.discards(found) ? { _tag: "Outdated" } : { _tag: "Hit" }
   // A store is the truth, whatever the floors say, but for what should not have reached it any more.
-  return storeWrites.isTentative(found.key, found.generation) && floors.of(found.key) > found.generation
-    ? { _tag: "Outdated" }
-    : { _tag: "Hit" }
+  return storeWrites.isOvertaken(found.key, found.generation) ? { _tag: "Outdated" } : { _tag: "Hit" }
 }
 
 const isProven = ({ store }: State, steps: ReadonlyArray<Step>): boolean => {

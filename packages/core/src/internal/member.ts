@@ -38,8 +38,6 @@ export interface Member {
   readonly call: Policy.Guard
   /** Time that one call may take, and each pull of a streamed body; undefined: any. */
   readonly deadline: Duration.Duration | undefined
-  /** A failed write was tried more than once: an earlier try may have landed, whatever the last error says. */
-  readonly retries: boolean
   readonly maxBytes: number
   /** Whether this cache takes a copy of the key now; see `Policy.secondTouch`. */
   readonly admits: (key: Key) => boolean
@@ -74,14 +72,14 @@ export const make = (
       isUnguarded || policy.breaker === false ? undefined : yield* Breaker.make(tier.name, policy.breaker ?? {}, scope)
     const guard = Policy.guard(tier.name, policy, scope)
     const asActivity: Policy.Guard = (operation, call) => guard(operation, () => activities.during(call()))
-    const protectedCall = breaker === undefined ? asActivity : breaker.around(asActivity)
+    const measured = inProcess ? asActivity : timed(asActivity, tier.name, onCall)
+    const guarded = breaker === undefined ? measured : breaker.around(measured)
     return {
       tier,
       role,
       inProcess,
-      call: isUnguarded ? Policy.unguarded(tier.name) : timed(protectedCall, tier.name, onCall),
+      call: isUnguarded ? Policy.unguarded(tier.name) : guarded,
       deadline: isUnguarded ? undefined : Duration.fromInputUnsafe(policy.deadline ?? Policy.defaultDeadline),
-      retries: policy.retry !== undefined,
       maxBytes: policy.maxBytes ?? tier.capabilities.maxBytes ?? Number.POSITIVE_INFINITY,
       admits: policy.secondTouch === true ? onSecondTouch(maxTouched) : () => true,
       breaker: breaker?.state ?? (() => "closed"),

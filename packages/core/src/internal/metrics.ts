@@ -125,8 +125,11 @@ export interface Observer {
 export const observer = (chain: string): Effect.Effect<Observer> =>
   Effect.map(Effect.context(), (context) => {
     const durations = new Map<string, Metric.Histogram<number>>()
+    let isOver = false
     return {
       onCall: (tier, operation, seconds) => {
+        // A call that ends after the chain must not bring its series back.
+        if (isOver) return
         const id = `${tier} ${operation}`
         const known = durations.get(id)
         const histogram =
@@ -148,7 +151,9 @@ export const observer = (chain: string): Effect.Effect<Observer> =>
           ),
           (registrations) =>
             Effect.sync(() => {
+              isOver = true
               for (const registration of registrations) registration.remove()
+              for (const histogram of durations.values()) Metric.removeUnsafe(histogram, context)
             })
         )
     }

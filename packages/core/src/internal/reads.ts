@@ -40,6 +40,8 @@ const remembered: NotFound = {
   trail: { steps: [{ tier: "absences", outcome: { _tag: "Hit" }, millis: 0 }], joined: false }
 }
 
+const isUnconfirmed = ({ outcome }: Step): boolean => outcome._tag === "Unconfirmed"
+
 const isCorrupt = ({ outcome }: Step): boolean => outcome._tag === "Failed" && outcome.reason === "Corrupt"
 
 /** Stale blobs that are made anew at the same time; a reader of one more finds it stale, and the next one tries again. */
@@ -92,7 +94,7 @@ export const make = <E>(state: State): Reads<E> => {
   /** What depends on time: whether it has expired, is stale, and is known to be what the store has. */
   const seenAt = (blob: Blob, now: number): Effect.Effect<Found | undefined> => {
     if (front === undefined || Header.isExpired(blob.header, now)) return nothing
-    const standing = front.role === "store" ? "confirmed" : confirmations.standing(blob.header, now)
+    const standing = front.role === "store" ? "confirmed" : confirmations.standing(blob.header, now, false)
     // The lookup that follows compares it.
     if (standing === "unconfirmed" && store !== undefined) return nothing
     front.counters.hits += 1
@@ -216,7 +218,8 @@ export const make = <E>(state: State): Reads<E> => {
     Effect.clockWith((clock) => {
       const now = clock.currentTimeMillisUnsafe()
       const { header } = value
-      const faster = caches.slice(0, position)
+      // What could not be compared with the store gets no copies that would look as if it had been.
+      const faster = steps.some(isUnconfirmed) ? [] : caches.slice(0, position)
       generations.witness(header.generation)
       hold(flight, {
         _tag: "Found",
@@ -342,7 +345,7 @@ export const make = <E>(state: State): Reads<E> => {
 
   const look = (key: Key.Key): Effect.Effect<Found | NotFound, ChainUnavailable> =>
     Effect.clockWith((clock) => {
-      if (!activities.closed && absences.has(key, clock.currentTimeMillisUnsafe())) {
+      if (!activities.closed && flights.find(key) === undefined && absences.has(key, clock.currentTimeMillisUnsafe())) {
         counters.absences += 1
         return Effect.succeed(remembered)
       }

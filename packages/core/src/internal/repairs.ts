@@ -28,31 +28,37 @@ interface Repair {
 export class Repairs {
   private readonly floors: Floors
   private readonly scope: Scope.Scope
-  /** By cache, then by subject. */
+  /** By cache, then by what is repaired. */
   private readonly pending = new Map<Member, Map<string, Repair>>()
+  /** Repairs that need the floor of a subject. */
+  private readonly pins = new Map<string, number>()
 
   constructor(floors: Floors, scope: Scope.Scope) {
     this.floors = floors
     this.scope = scope
   }
 
-  /** Subjects under repair in a cache. */
+  /** Repairs of a tier that have not succeeded yet. */
   pendingIn(member: Member): number {
     return this.pending.get(member)?.size ?? 0
   }
 
-  /** Sees to it that `action` succeeds some day; until then copies of `subject` of at most `upTo` are not served. */
+  /**
+   * Sees to it that `action` succeeds some day; until then copies of `subject` of at most `upTo` are not served. What
+   * adds to a repair of the same `id` only raises its generation.
+   */
   begin(
     member: Member,
     subject: string,
     upTo: Generation,
-    action: (upTo: Generation) => Effect.Effect<unknown, TierError>
+    action: (upTo: Generation) => Effect.Effect<unknown, TierError>,
+    id = subject
   ): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (member.isDistrusted) return Effect.void
       const repairs = this.pending.get(member) ?? new Map<string, Repair>()
-      const running = repairs.get(subject)
-      if (running === undefined && repairs.size >= limit) return this.distrust(member)
+      const running = repairs.get(id)
+      if (running === undefined && repairs.size >= limit) return this.overflow(member)
       this.pending.set(member, repairs)
       this.floors.pin(subject, upTo + 1)
       if (running !== undefined) {
@@ -60,38 +66,48 @@ export class Repairs {
         running.version += 1
         return Effect.void
       }
+      this.pins.set(subject, (this.pins.get(subject) ?? 0) + 1)
       const repair: Repair = { upTo, version: 0 }
-      repairs.set(subject, repair)
+      repairs.set(id, repair)
+      const end = () => {
+        repairs.delete(id)
+        this.unpin(subject)
+      }
       const once: Effect.Effect<void, TierError> = Effect.suspend(() => {
         const { version } = repair
         return Effect.flatMap(action(repair.upTo), () =>
           // In one step: nothing can be added between the comparison and the end.
           Effect.suspend(() => {
             if (repair.version !== version) return once
-            this.end(member, subject)
+            end()
             return Effect.void
           })
         )
       })
       return Effect.retry(once, { schedule, while: () => !member.isDistrusted }).pipe(
-        Effect.catch(() => Effect.sync(() => this.end(member, subject))),
+        Effect.catch(() => Effect.sync(end)),
         Effect.forkIn(this.scope),
         Effect.asVoid
       )
     })
   }
 
-  private end(member: Member, subject: string): void {
-    this.pending.get(member)?.delete(subject)
-    for (const repairs of this.pending.values()) if (repairs.has(subject)) return
+  private unpin(subject: string): void {
+    const pins = (this.pins.get(subject) ?? 1) - 1
+    if (pins > 0) return void this.pins.set(subject, pins)
+    this.pins.delete(subject)
     this.floors.release(subject)
   }
 
-  private distrust(member: Member): Effect.Effect<void> {
+  /** A cache that needs so many is of no use any more; a store is still the truth of everything else. */
+  private overflow(member: Member): Effect.Effect<void> {
     return Effect.suspend(() => {
+      const tier = member.tier.name
+      if (member.role === "store")
+        return Effect.logError(`more than ${limit} late writes cannot be undone tier=${tier}`)
       member.isDistrusted = true
       return Effect.logError(
-        `cache not asked any more until a restart: ${limit} copies are out of date and cannot be dropped tier=${member.tier.name}`
+        `cache not asked any more until a restart: ${limit} copies are out of date and cannot be dropped tier=${tier}`
       )
     })
   }

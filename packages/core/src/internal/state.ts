@@ -42,6 +42,9 @@ export interface State {
   readonly comparing: Set<string>
   readonly tees: Tees
   readonly storeWrites: StoreWrites
+  /** Ends the joining, and the copying, of what may have been read before a key was found to have changed. */
+  detach: (key: Key.Key) => void
+  detachGroup: (group: string) => void
   /**
    * Keeps what was learned of the store at `at` (Unix milliseconds): that it has a blob with this header. Whoever learned
    * it began at `since`, and a floor that was raised later says otherwise.
@@ -103,6 +106,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     store?.tier.capabilities.shared === true
       ? Duration.toMillis(Duration.fromInputUnsafe(options.revalidateAfter ?? "1 minute"))
       : Number.POSITIVE_INFINITY,
+    options.caches.some(({ tier }) => tier.capabilities.persistent),
     { confirmed: maxRemembered, suspicions: 1_000 }
   )
   const absences = new Absences(
@@ -126,6 +130,8 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     comparing: new Set(),
     tees: new Tees(),
     storeWrites: new StoreWrites(),
+    detach: () => {},
+    detachGroup: () => {},
     remember: (header, since, at) => {
       if (store === undefined || floors.discards(header, since)) return
       headers.set(header)

@@ -1,21 +1,24 @@
 /**
  * Copies a stream into caches while a reader reads it, so that promotion costs no second read.
  *
- * Idea. Each cache gets a put of its own whose body is a short queue that the reader's chunks go through. A cache makes a
- * blob visible only after its whole length and digest were seen, so whatever ends early leaves nothing behind: the
- * reader leaves, the source fails, a floor is raised, the cache cannot keep up.
+ * Idea. Each cache gets a put of its own, whose body is what the reader's chunks are handed over to. A cache makes a blob
+ * visible only after its whole length and digest were seen, so whatever ends early leaves nothing behind: the reader
+ * leaves, the source fails, the blob is replaced, the cache cannot keep up.
  *
- * Invariants. The reader is never failed by a cache, and held up by all of them for at most `patience` in all. At most
- * `chunks` chunks wait for a cache. The last bytes are handed over as an activity, after a look at the floors, and the
- * floors are looked at again once the copy is there.
+ * Invariants. The reader is never failed by a cache, and held up by all of them for at most `patience` in all. What was
+ * handed over and not written yet is counted as held, and bounded. A tee is known to `Tees` before its source is opened:
+ * whoever makes the blob out of date later aborts it, and earlier its source no longer has it. The last chunk is handed
+ * over in one step with the beginning of an activity. So an abort comes either before it, and nothing is kept; or after
+ * it, and the floor that came with it stays until the copy has been dropped again.
  */
 import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
+import type * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
 import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Body from "../Body.ts"
 import type { Activity } from "../Floor.ts"
@@ -23,143 +26,201 @@ import type { Generation } from "../Generation.ts"
 import type { Header } from "../Header.ts"
 import * as Policy from "../Policy.ts"
 import type { Write } from "../Tier.ts"
-import type { TierError } from "../TierError.ts"
+import { TierError, TimedOut, Unsupported } from "../TierError.ts"
 import type { Member } from "./member.ts"
 import type { State } from "./state.ts"
 import type { Tee } from "./Tees.ts"
 
-/** Chunks that may wait for a cache. */
-const chunks = 4
-
-/** What a tee is counted for against the bytes that may be held; tiers deliver chunks of at most 1 MiB. */
-const buffer = chunks * Body.inlineBelow
+/** Bytes that may wait for a cache; a larger chunk waits alone. */
+const waitingBytes = 4 * Body.inlineBelow
 
 /** How long the caches may hold up the reader, all its waits together. */
 const patience = Duration.seconds(1)
 
-/** Time for a cache to commit what it has seen the whole of. */
+/** Time for a cache to commit what it has been handed the whole of. */
 const commitWithin = Duration.seconds(30)
 
-/** The stream, copied into `into` if nothing speaks against it when it is opened. */
-export const tee = (
-  state: State,
-  header: Header,
-  source: Stream.Stream<Uint8Array, TierError>,
-  into: ReadonlyArray<Member>
-): Stream.Stream<Uint8Array, TierError> =>
-  Stream.suspend(() => {
-    const { activities, floors, tees } = state
-    const isUnwanted =
-      activities.closed ||
-      tees.has(header.key) ||
-      floors.discards(header) ||
-      state.heldBytes + buffer * into.length > state.maxHeldBytes
-    return isUnwanted
-      ? source
-      : Stream.unwrap(
-          Effect.map(
-            Effect.acquireRelease(begin(state, header, into), (running) => Effect.sync(() => running.abort())),
-            (running) => Stream.tap(source, running.feed)
-          )
-        )
-  })
-
-interface Running extends Tee {
+/** A copy that is being made. */
+export interface Copy {
+  /** Hands over a chunk. */
   readonly feed: (chunk: Uint8Array) => Effect.Effect<void>
 }
 
-const begin = (state: State, header: Header, into: ReadonlyArray<Member>): Effect.Effect<Running> =>
-  Effect.suspend(() => {
-    let branches: ReadonlyArray<Branch> = []
-    let unfinished = into.length
-    let seen = 0
-    let patienceLeft = Duration.toMillis(patience)
-    const held = buffer * into.length
-    state.heldBytes += held
+/** Whether `range` (default: all) is all of a body of `size` bytes. */
+export const isWhole = (size: number, range: Body.Range | undefined): boolean =>
+  range === undefined || (range.start <= 0 && range.end >= size)
 
-    const offer = (branch: Branch, chunk: Uint8Array): Effect.Effect<void> => {
-      if (branch.isOver() || Queue.offerUnsafe(branch.queue, chunk)) return Effect.void
-      return Effect.clockWith((clock) => {
-        const began = clock.currentTimeMillisUnsafe()
-        return Effect.map(Effect.timeoutOption(Queue.offer(branch.queue, chunk), patienceLeft), (offered) => {
-          patienceLeft = Math.max(0, patienceLeft - (clock.currentTimeMillisUnsafe() - began))
-          if (Option.isNone(offered)) branch.abort()
-        })
-      })
-    }
+/** Begins to copy a blob into caches, if nothing speaks against it; what was not handed over whole ends with the scope. */
+export const begin = (
+  state: State,
+  header: Header,
+  into: ReadonlyArray<Member>
+): Effect.Effect<Copy | undefined, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      // One that is not asked for blobs now is not given any either.
+      const caches = into.filter((cache) => !cache.isDistrusted && cache.breaker() === "closed")
+      return caches.length > 0 && isWanted(state, header) ? start(state, header, caches) : undefined
+    }),
+    (running) => Effect.sync(() => running?.leave())
+  )
 
-    const running: Running = {
-      key: header.key,
-      abort: () => {
-        for (const branch of branches) branch.abort()
-      },
-      feed: (chunk) =>
-        Effect.suspend(() => {
-          seen += chunk.byteLength
-          const isLast = seen >= header.size
-          if (isLast) for (const branch of branches) branch.commit()
-          return Effect.andThen(
-            Effect.forEach(branches, (branch) => offer(branch, chunk), { discard: true }),
-            Effect.sync(() => {
-              if (isLast) for (const branch of branches) Queue.endUnsafe(branch.queue)
-            })
-          )
-        })
-    }
-    const onEnd = () => {
+const isWanted = ({ floors, heldBytes, maxHeldBytes, tees }: State, header: Header): boolean =>
+  tees.allows(header.key) &&
+  !floors.discards(header) &&
+  heldBytes + Math.min(header.size, Body.inlineBelow) <= maxHeldBytes
+
+interface Running extends Copy {
+  /** The reader has left, or has everything. */
+  readonly leave: () => void
+}
+
+const start = (state: State, header: Header, caches: ReadonlyArray<Member>): Running => {
+  /** Begun with the first chunk: a source that has lost the blob costs the caches nothing. */
+  let branches: ReadonlyArray<Branch> | undefined
+  let unfinished = caches.length
+  let left = header.size
+
+  const giveUp = (): void => {
+    if (branches === undefined) state.tees.delete(tee)
+    else for (const branch of branches) branch.giveUp()
+  }
+  const tee: Common = {
+    key: header.key,
+    isAborted: false,
+    patience: Duration.toMillis(patience),
+    abort: () => {
+      tee.isAborted = true
+      giveUp()
+    },
+    onEnd: () => {
       unfinished -= 1
-      if (unfinished > 0) return
-      state.heldBytes -= held
-      state.tees.delete(running)
+      if (unfinished === 0) state.tees.delete(tee)
     }
-    state.tees.add(running)
-    return Effect.map(
-      Effect.forEach(into, (cache) => branchInto(state, cache, header, onEnd)),
-      (made) => {
-        branches = made
-        return running
-      }
-    )
-  })
+  }
+
+  const begun: Effect.Effect<ReadonlyArray<Branch>> = Effect.suspend(() =>
+    branches === undefined
+      ? Effect.uninterruptible(
+          Effect.map(
+            Effect.forEach(caches, (cache) => branchInto(state, cache, header, tee)),
+            (made) => {
+              branches = made
+              if (tee.isAborted) giveUp()
+              return made
+            }
+          )
+        )
+      : Effect.succeed(branches)
+  )
+
+  state.tees.add(tee)
+  return {
+    leave: giveUp,
+    feed: (chunk) =>
+      Effect.suspend(() => {
+        if (tee.isAborted || (branches === undefined && state.activities.closed)) return Effect.void
+        left -= chunk.byteLength
+        const isLast = left <= 0
+        return Effect.flatMap(begun, (all) =>
+          Effect.forEach(all, (branch) => branch.offer(chunk, isLast), { discard: true })
+        )
+      })
+  }
+}
 
 // -----------------------------------------------------------------------------
 // One cache
 // -----------------------------------------------------------------------------
 
-interface Branch {
-  readonly queue: Queue.Queue<Uint8Array, TierError | Cause.Done>
-  readonly isOver: () => boolean
-  /** The last bytes come: from now on floors wait for it, and it is not aborted any more but bounded in time. */
-  readonly commit: () => void
-  /** Before the last bytes: nothing is kept. */
-  readonly abort: () => void
+/** What the branches of a tee share. */
+interface Common extends Tee {
+  isAborted: boolean
+  /** Milliseconds that the reader may still be held up. */
+  patience: number
+  readonly onEnd: () => void
 }
 
-const branchInto = (state: State, cache: Member, header: Header, onEnd: () => void): Effect.Effect<Branch> =>
+interface Branch {
+  /** Hands over a chunk, as soon as there is room; the last one commits. */
+  readonly offer: (chunk: Uint8Array, isLast: boolean) => Effect.Effect<void>
+  /** Before the last chunk: nothing is kept. Later it has no effect. */
+  readonly giveUp: () => void
+}
+
+const branchInto = (state: State, cache: Member, header: Header, tee: Common): Effect.Effect<Branch> =>
   Effect.gen(function* () {
     const { activities, floors, repairs, scope } = state
     const { counters, tier } = cache
-    const queue = yield* Queue.bounded<Uint8Array, TierError | Cause.Done>(chunks)
+    const lane = yield* laneOf(state)
     const committing = Deferred.makeUnsafe<void>()
     let activity: Activity | undefined
+    let fiber: Fiber.Fiber<void> | undefined
     let isOver = false
+
+    const notKept = (why: string): Effect.Effect<void> => {
+      counters.writeFailed += 1
+      return Effect.logDebug(`copy not kept tier=${tier.name} key=${header.key.text}`, why)
+    }
+
+    const giveUp = (): void => {
+      if (isOver || activity !== undefined) return
+      isOver = true
+      lane.close()
+      fiber?.interruptUnsafe()
+    }
+
+    const offer: Branch["offer"] = (chunk, isLast) =>
+      Effect.suspend(() => {
+        if (isOver) return Effect.void
+        if (lane.hasRoomFor(chunk)) {
+          if (isLast && floors.discards(header)) giveUp()
+          else if (isLast) commit(chunk)
+          else lane.push(chunk)
+          return Effect.void
+        }
+        // Nothing of this lane is going to make room, or the reader has waited long enough.
+        if (lane.isEmpty() || tee.patience <= 0) {
+          giveUp()
+          return notKept("it cannot keep up with the reader")
+        }
+        return Effect.andThen(heldUp(tee, lane.moving()), offer(chunk, isLast))
+      })
+
+    const commit = (last: Uint8Array): void => {
+      activity = activities.begin()
+      lane.push(last)
+      lane.end()
+      Deferred.doneUnsafe(committing, Effect.void)
+    }
+
+    const overdue = Deferred.await(committing).pipe(
+      Effect.andThen(Effect.sleep(commitWithin)),
+      Effect.andThen(
+        Effect.suspend(() => {
+          lane.close()
+          const reason = new TimedOut({ millis: Duration.toMillis(commitWithin) })
+          return Effect.fail(new TierError({ tier: tier.name, operation: "put", reason }))
+        })
+      )
+    )
 
     const dropAgain = (generation: Generation) => cache.call("remove", () => tier.remove(header.key, generation))
 
     /** Runs however the put has ended, since one that was stopped may have landed too. */
     const settle = Effect.suspend(() => {
       isOver = true
+      lane.close()
       const since = activity
       return Effect.ensuring(
-        since !== undefined && floors.discards(header, since)
+        since !== undefined && (tee.isAborted || floors.discards(header, since))
           ? Effect.catch(dropAgain(header.generation), () =>
               repairs.begin(cache, header.key.text, header.generation, dropAgain)
             )
           : Effect.void,
         Effect.sync(() => {
           if (since !== undefined) activities.end(since)
-          Queue.shutdownUnsafe(queue)
-          onEnd()
+          tee.onEnd()
         })
       )
     })
@@ -171,38 +232,104 @@ const branchInto = (state: State, cache: Member, header: Header, onEnd: () => vo
       counters.promoted += 1
     }
 
-    const body = Body.streamed(header.size, () => Stream.fromQueue(queue))
-    const fiber = yield* Policy.unguarded(tier.name)("put", () => tier.put({ header, body })).pipe(
+    const body = onlyOnce(tier.name, header.size, lane.chunks)
+    fiber = yield* Policy.unguarded(tier.name)("put", () => tier.put({ header, body })).pipe(
+      Effect.raceFirst(overdue),
       Effect.matchEffect({
-        onFailure: (error) => {
-          counters.writeFailed += 1
-          return Effect.logDebug(`copy not kept tier=${tier.name} key=${header.key.text}`, error.message)
-        },
+        onFailure: (error) => notKept(error.message),
         onSuccess: (write) => Effect.sync(() => count(write))
       }),
       Effect.onExit(() => settle),
       Effect.forkIn(scope, { startImmediately: true })
     )
-    yield* Effect.andThen(Deferred.await(committing), Effect.sleep(commitWithin)).pipe(
-      Effect.raceFirst(Fiber.await(fiber)),
-      Effect.andThen(Effect.sync(() => fiber.interruptUnsafe())),
-      Effect.forkIn(scope, { startImmediately: true })
-    )
+    return { offer, giveUp }
+  })
 
-    const abort = () => {
-      if (isOver || activity !== undefined) return
-      isOver = true
-      fiber.interruptUnsafe()
+/** Lets the reader wait for `moved`, as long as its patience lasts. */
+const heldUp = (tee: Common, moved: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.clockWith((clock) => {
+    const began = clock.monotonicTimeNanosUnsafe()
+    return Effect.ensuring(
+      Effect.timeoutOption(moved, tee.patience),
+      Effect.sync(() => (tee.patience -= Number(clock.monotonicTimeNanosUnsafe() - began) / 1e6))
+    )
+  })
+
+/** The body of a put: what a reader passes by cannot be read twice, or in parts. */
+const onlyOnce = (tier: string, size: number, chunks: Stream.Stream<Uint8Array, TierError>): Body.Streamed => {
+  let isOpened = false
+  return Body.streamed(size, (range) =>
+    Stream.suspend(() => {
+      if (isOpened || !isWhole(size, range)) {
+        const reason = new Unsupported({ capability: "a second reading of a body that is being copied" })
+        return Stream.fail(new TierError({ tier, operation: "open", reason }))
+      }
+      isOpened = true
+      return chunks
+    })
+  )
+}
+
+// -----------------------------------------------------------------------------
+// Between the reader and a cache
+// -----------------------------------------------------------------------------
+
+/** Chunks that were handed over and not written yet: they wait, or the cache has them in hand until it asks for more. */
+interface Lane {
+  readonly hasRoomFor: (chunk: Uint8Array) => boolean
+  readonly isEmpty: () => boolean
+  readonly push: (chunk: Uint8Array) => void
+  readonly end: () => void
+  /** Lets go of everything. */
+  readonly close: () => void
+  /** Done when there may be more room than at this moment. */
+  readonly moving: () => Effect.Effect<void>
+  readonly chunks: Stream.Stream<Uint8Array, TierError>
+}
+
+const laneOf = (state: State): Effect.Effect<Lane> =>
+  Effect.map(Queue.unbounded<Uint8Array, Cause.Done>(), (queue) => {
+    const latch = Latch.makeUnsafe(false)
+    let held = 0
+    let inHand = 0
+    let isClosed = false
+
+    const release = (bytes: number): void => {
+      held -= bytes
+      state.heldBytes -= bytes
+      latch.openUnsafe()
     }
+    const take = Effect.suspend(() => {
+      release(inHand)
+      inHand = 0
+      // A put that was given up must not take the end of the lane for the end of the bytes.
+      if (isClosed) return Effect.interrupt
+      return Effect.map(Queue.take(queue), (chunk) => {
+        inHand = isClosed ? 0 : chunk.byteLength
+        return [chunk] as const
+      })
+    })
+
     return {
-      queue,
-      isOver: () => isOver,
-      commit: () => {
-        if (isOver) return
-        if (floors.discards(header)) return abort()
-        activity = activities.begin()
-        Deferred.doneUnsafe(committing, Effect.void)
+      hasRoomFor: ({ byteLength }) =>
+        (held === 0 || held + byteLength <= waitingBytes) && state.heldBytes + byteLength <= state.maxHeldBytes,
+      isEmpty: () => held === 0,
+      push: (chunk) => {
+        held += chunk.byteLength
+        state.heldBytes += chunk.byteLength
+        Queue.offerUnsafe(queue, chunk)
       },
-      abort
+      end: () => Queue.endUnsafe(queue),
+      close: () => {
+        isClosed = true
+        Queue.shutdownUnsafe(queue)
+        inHand = 0
+        release(held)
+      },
+      moving: () => {
+        latch.closeUnsafe()
+        return latch.await
+      },
+      chunks: Stream.fromPull(Effect.succeed(take))
     }
   })

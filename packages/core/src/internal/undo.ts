@@ -3,37 +3,55 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { Mark } from "../Floor.ts"
-import type { Generation } from "../Generation.ts"
-import type { Header } from "../Header.ts"
 import type { Write } from "../Tier.ts"
-import type { TierError } from "../TierError.ts"
+import { TierError, Unavailable } from "../TierError.ts"
 import type { Member } from "./member.ts"
 import type { State } from "./state.ts"
+import type { Tentative } from "./StoreWrites.ts"
 
 /**
- * Ends a tentative write: once the callers' writes under way have ended, looks whether one of them, or an earlier one
- * that was acknowledged after `since`, has taken its place. Without `since`, only a newer generation does.
+ * Ends a tentative write whose call has ended: once the callers' writes under way have ended too, it is undone if one has
+ * overtaken it.
+ *
+ * Only what is tentative is taken out of the store: the blob that is there may be an acknowledged one of a lower
+ * generation. Callers' writes of the key wait for it, so what is seen there stays until it is removed.
  */
 export const undoIfOvertaken = (
-  { floors, repairs, storeWrites }: State,
+  { absences, repairs, storeWrites }: State,
   store: Member,
-  { generation, key }: Pick<Header, "generation" | "key">,
-  exit: Exit.Exit<Write, TierError>,
-  since: Mark = Number.POSITIVE_INFINITY
+  write: Tentative,
+  exit: Exit.Exit<Write, TierError>
 ): Effect.Effect<void> => {
-  const end = Effect.sync(() => storeWrites.end(key, generation))
+  const { generation, key } = write
+  const end = Effect.sync(() => storeWrites.end(write))
   if (Exit.isSuccess(exit) && exit.value._tag !== "Stored") return end
-  const undo = (upTo: Generation) => store.call("remove", () => store.tier.remove(key, upTo))
+  const undo = storeWrites.undoing(
+    key,
+    Effect.flatMap(
+      store.call("head", () => store.tier.head(key)),
+      (read): Effect.Effect<void, TierError> => {
+        if (read._tag === "Hit" && read.header.generation === generation) {
+          return Effect.asVoid(store.call("remove", () => store.tier.remove(key, generation)))
+        }
+        return read._tag === "Miss" || read._tag === "Hit"
+          ? Effect.void
+          : // A store that cannot say may still have it.
+            Effect.fail(
+              new TierError({ tier: store.tier.name, operation: "head", reason: new Unavailable({ cause: read.why }) })
+            )
+      }
+    )
+  )
+  const repair = Effect.suspend(() =>
+    repairs.begin(store, key.text, generation, () => Effect.andThen(undo, end), `${key.text} generation ${generation}`)
+  )
   return Effect.andThen(
     storeWrites.settled(key),
-    Effect.suspend(() =>
-      floors.of(key) > generation || floors.isChanged(key, since)
-        ? Effect.matchEffect(undo(generation), {
-            onFailure: () => repairs.begin(store, key.text, generation, (upTo) => Effect.tap(undo(upTo), () => end)),
-            onSuccess: () => end
-          })
-        : end
-    )
+    Effect.suspend(() => {
+      if (write.isOvertaken) return Effect.matchEffect(undo, { onFailure: () => repair, onSuccess: () => end })
+      // It may be there from now on, whoever has looked before.
+      absences.delete(key)
+      return end
+    })
   )
 }

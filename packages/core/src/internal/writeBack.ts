@@ -12,6 +12,7 @@ import type { Write } from "../Tier.ts"
 import type { TierError } from "../TierError.ts"
 import * as Caches from "./caches.ts"
 import type { Member } from "./member.ts"
+import { sendTo } from "./sending.ts"
 import type { State } from "./state.ts"
 import { undoIfOvertaken } from "./undo.ts"
 
@@ -29,7 +30,8 @@ export interface WriteBack {
 const overhead = 2_048
 
 export const make = (state: State): WriteBack => {
-  const { absences, caches, confirmations, floors, generations, maxHeldBytes, remember, store, storeWrites } = state
+  const { absences, caches, confirmations, floors, generations, headers, maxHeldBytes, remember, store, storeWrites } =
+    state
 
   const holding = (blob: Blob, effect: Effect.Effect<void>): Effect.Effect<void> =>
     Effect.suspend(() => {
@@ -89,30 +91,40 @@ export const make = (state: State): WriteBack => {
       { concurrency: "unbounded", discard: true }
     )
 
-  const intoStore = (
-    target: Member,
-    blob: Blob,
-    since: Mark,
-    replaced: Generation | undefined
-  ): Effect.Effect<Write, TierError> => {
-    const { generation, key } = blob.header
-    return target.call("put", () => {
-      storeWrites.begin(key, generation)
-      return target.tier
-        .put(blob, { expected: replaced ?? "absent" })
-        .pipe(Effect.onExit((exit) => undoIfOvertaken(state, target, blob.header, exit, since)))
+  /** Tentative from its first try to the end of its last. */
+  const intoStore = (target: Member, blob: Blob, replaced: Generation | undefined): Effect.Effect<Write, TierError> =>
+    Effect.suspend(() => {
+      const { generation, key } = blob.header
+      const write = storeWrites.begin(key, generation, true)
+      return sendTo<Write>(state, target, {
+        operation: "put",
+        subject: key.text,
+        send: () => target.tier.put(blob, { expected: replaced ?? "absent" }),
+        onBegin: () => {
+          const held = storeWrites.hold(write)
+          return (exit) => undoIfOvertaken(state, target, held, exit)
+        },
+        onSuspect: (pending) => {
+          confirmations.suspect(key.text, generation, pending, floors.mark())
+          headers.delete(key)
+        }
+      }).pipe(Effect.ensuring(Effect.sync(() => storeWrites.end(write))))
     })
-  }
 
   const writeMade: WriteBack["writeMade"] = (blob, since, replaced) =>
     Effect.clockWith((clock) => {
       if (floors.discards(blob.header, since)) return Effect.void
-      if (store === undefined) return renewHolding(blob, since, replaced)
+      if (store === undefined) {
+        return Effect.andThen(
+          renewHolding(blob, since, replaced),
+          Effect.sync(() => absences.delete(blob.header.key))
+        )
+      }
       const { key } = blob.header
       const at = clock.currentTimeMillisUnsafe()
       return holding(
         blob,
-        intoStore(store, blob, since, replaced).pipe(
+        intoStore(store, blob, replaced).pipe(
           Effect.flatMap((write) => {
             switch (write._tag) {
               case "Stored":
@@ -130,11 +142,7 @@ export const make = (state: State): WriteBack => {
                 return dropReplaced(key, replaced)
             }
           }),
-          Effect.catch((error) => {
-            store.counters.writeFailed += 1
-            if (error.isUnknownOutcome) confirmations.suspect(key.text, blob.header.generation, 0, floors.mark())
-            return Effect.logWarning(`made, but not stored key=${key.text}`, error.message)
-          })
+          Effect.catch((error) => Effect.logWarning(`made, but not stored key=${key.text}`, error.message))
         )
       )
     })

@@ -3,7 +3,6 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
 import type { Invalidation } from "../Bus.ts"
 import type { Chain, PutReceipt, RemoveReceipt, TierReceipt } from "../Chain.ts"
 import { Conflict, Contended, Refused, type WriteError } from "../ChainError.ts"
@@ -15,6 +14,7 @@ import { type Operation, TierError, Unavailable, Unsupported } from "../TierErro
 import * as Caches from "./caches.ts"
 import { announce } from "./invalidations.ts"
 import type { Member } from "./member.ts"
+import { type Sending, sendTo } from "./sending.ts"
 import { blobOf, type State } from "./state.ts"
 import { undoIfOvertaken } from "./undo.ts"
 
@@ -23,54 +23,63 @@ type Writes = Pick<Chain, "put" | "remove" | "removeGroup"> & {
   readonly learn: (invalidation: Invalidation) => Effect.Effect<void>
 }
 
-/** How a write ends the joining of flights that may have read what it replaces. */
-export interface Detach {
-  readonly detach: (key: Key.Key) => void
-  readonly detachGroup: (group: string) => void
-}
-
 /** What the store has done, if there is one. */
 interface Landed<A> {
   readonly answer: A
   readonly generation: Generation
 }
 
-/** A write to the store, as `overtake` sends it. */
-interface Sending<A> {
-  readonly operation: "put" | "remove" | "removeGroup"
-  /** A key's text, or a group. */
-  readonly subject: string
+/** A write to the store, as `overtake` sends it: once, or again with a later generation. */
+interface Overtaking<A> extends Pick<Sending<A>, "operation" | "subject"> {
   readonly send: (store: Member, generation: Generation) => Effect.Effect<A, TierError>
   /** The generation that stood in the way; undefined: none. */
   readonly currentOf: (answer: A) => Generation | undefined
   /** Copies of at most this generation may be out of date if the write has taken effect. Default: its own. */
   readonly upTo?: Generation | undefined
-  /** Runs when a call has ended that nobody waits for any more. */
-  readonly onLate: (generation: Generation, exit: Exit.Exit<A, TierError>) => Effect.Effect<void>
-  /** Runs when the answer is there, or is given up, while `outstanding` calls have not ended. */
-  readonly onGivenUp: (generation: Generation, outstanding: number) => void
+  readonly onBegin?: ((generation: Generation) => ReturnType<NonNullable<Sending<A>["onBegin"]>>) | undefined
+  /** Copies below a generation may be out of date; `pending` calls have not ended. */
+  readonly onSuspect: (below: Generation, pending: number) => void
 }
+
+/** Greatest generation that is believed of another node: that of the year 2112. */
+const maxLearned = 2 ** 52
 
 /** Times that a write which others overtook is sent again. */
 const attempts = 3
 
-export const make = (state: State, { detach, detachGroup }: Detach): Writes => {
+export const make = (state: State): Writes => {
   const { absences, activities, caches, confirmations, floors, generations, headers, remember, store, storeWrites } =
     state
 
-  /** Makes older copies of a key invisible, everywhere and at once. */
+  /** Makes older copies of a key invisible, everywhere and at once: a put or remove was acknowledged. */
   const supersede = (key: Key.Key, generation: Generation): void => {
     floors.raise(key.text, generation)
-    headers.deleteBelow(key, generation)
-    absences.delete(key)
-    detach(key)
+    storeWrites.overtake(key, generation, false)
+    forget(key, generation)
   }
 
   const supersedeGroup = (group: string, generation: Generation): void => {
     floors.raise(group, generation)
+    storeWrites.overtakeGroup(group, generation, false)
+    forgetGroup(group)
+  }
+
+  /** As `supersede`, for what the store, or another node, says has happened; when, is not known. */
+  const learnOf = (key: Key.Key, generation: Generation): void => {
+    floors.learn(key.text, generation)
+    forget(key, generation)
+  }
+
+  const forget = (key: Key.Key, generation: Generation): void => {
+    headers.deleteBelow(key, generation)
+    absences.delete(key)
+    state.detach(key)
+  }
+
+  const forgetGroup = (group: string): void => {
     headers.deleteGroup(group)
     absences.deleteGroup(group)
-    detachGroup(group)
+    state.detachGroup(group)
   }
 
   /** A write, once begun, runs to its end. */
@@ -89,61 +98,43 @@ export const make = (state: State, { detach, detachGroup }: Detach): Writes => {
     act: (cache: Member) => Effect.Effect<TierReceipt>
   ): Effect.Effect<ReadonlyArray<TierReceipt>> => Effect.forEach(caches, act, { concurrency: "unbounded" })
 
+  const dropInCaches = (key: Key.Key, floor: Generation) =>
+    inEveryCache((cache) => Caches.drop(state, cache, key, floor - 1))
+
+  const dropGroupInCaches = (group: string, floor: Generation) =>
+    inEveryCache((cache) => Caches.dropGroup(state, cache, group, floor - 1))
+
   /** Raises a floor, and drops what lies below it. */
   const dropEverywhere = (key: Key.Key, floor: Generation) =>
     Effect.suspend(() => {
       supersede(key, floor)
-      return inEveryCache((cache) => Caches.drop(state, cache, key, floor - 1))
+      return dropInCaches(key, floor)
     })
 
   const dropGroupEverywhere = (group: string, floor: Generation) =>
     Effect.suspend(() => {
       supersedeGroup(group, floor)
-      return inEveryCache((cache) => Caches.dropGroup(state, cache, group, floor - 1))
+      return dropGroupInCaches(group, floor)
     })
 
   /**
    * Sends a write to the store; one that it says is superseded is sent again with a generation past the current one, so
    * that the last writer to reach the store wins, whatever the clocks say.
-   *
-   * After an error that leaves open whether the store has written, older copies are compared with it before they are
-   * served; as long as a call that was given up has not ended, every time.
    */
   const overtake = <A extends { readonly _tag: string }>(
     target: Member,
-    { currentOf, onGivenUp, onLate, operation, send, subject, upTo }: Sending<A>
+    { currentOf, onBegin, onSuspect, operation, send, subject, upTo }: Overtaking<A>
   ): Effect.Effect<Landed<A>, TierError | Contended> => {
     const attempt = (left: number): Effect.Effect<Landed<A>, TierError | Contended> =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const generation = generations.next(now)
-        let outstanding = 0
-        let isOver = false
-        let isSuspect = false
-        const sent = target.call(operation, () => {
-          outstanding += 1
-          return Effect.onExit(send(target, generation), (exit) =>
-            Effect.suspend(() => {
-              outstanding -= 1
-              if (!isOver) return Effect.void
-              if (isSuspect) confirmations.landed(subject, floors.mark())
-              return onLate(generation, exit)
-            })
-          )
-        })
-        return sent.pipe(
-          Effect.tapError((error) =>
-            Effect.sync(() => {
-              target.counters.writeFailed += 1
-              isSuspect = error.isUnknownOutcome || target.retries || operation === "removeGroup"
-              if (isSuspect) confirmations.suspect(subject, (upTo ?? generation) + 1, outstanding, floors.mark())
-            })
-          ),
-          Effect.onExit(() =>
-            Effect.sync(() => {
-              isOver = true
-              if (outstanding > 0) onGivenUp(generation, outstanding)
-            })
-          ),
+        return sendTo(state, target, {
+          operation,
+          subject,
+          send: () => send(target, generation),
+          onBegin: onBegin && (() => onBegin(generation)),
+          onSuspect: (pending) => onSuspect((upTo ?? generation) + 1, pending)
+        }).pipe(
           Effect.flatMap((answer): Effect.Effect<Landed<A>, TierError | Contended> => {
             const current = currentOf(answer)
             if (current === undefined) return Effect.succeed({ answer, generation })
@@ -155,12 +146,19 @@ export const make = (state: State, { detach, detachGroup }: Detach): Writes => {
     return attempt(attempts)
   }
 
+  /** Copies of the key are compared with the store before they are served; who comes now joins nothing from before. */
+  const suspects = (key: Key.Key) => (below: Generation, pending: number) => {
+    confirmations.suspect(key.text, below, pending, floors.mark())
+    state.detach(key)
+  }
+
   /** A conflict tells what the store has: copies of anything older are out of date. */
   const conflict = (key: Key.Key, current: Generation | "absent", at: Generation): Effect.Effect<never, Conflict> =>
-    Effect.andThen(
-      dropEverywhere(key, current === "absent" ? at : current),
-      Effect.fail(new Conflict({ key: key.text, current }))
-    )
+    Effect.suspend(() => {
+      const floor = current === "absent" ? at : current
+      learnOf(key, floor)
+      return Effect.andThen(dropInCaches(key, floor), Effect.fail(new Conflict({ key: key.text, current })))
+    })
 
   /** A condition needs a store that can hold to it. */
   const unconditional = <A>(
@@ -225,10 +223,12 @@ export const make = (state: State, { detach, detachGroup }: Detach): Writes => {
             subject: key.text,
             send: ({ tier }, generation) => tier.put(blobAt(generation), { expected: options?.expected }),
             currentOf: (write) => (write._tag === "Superseded" ? write.current : undefined),
-            onGivenUp: (generation, outstanding) => {
-              for (let call = 0; call < outstanding; call++) storeWrites.begin(key, generation)
+            onBegin: (generation) => {
+              const write = storeWrites.begin(key, generation, false)
+              return (exit, isLate) =>
+                isLate ? undoIfOvertaken(state, target, write, exit) : Effect.sync(() => storeWrites.end(write))
             },
-            onLate: (generation, exit) => undoIfOvertaken(state, target, { generation, key }, exit)
+            onSuspect: suspects(key)
           }),
           ({ answer, generation }): Effect.Effect<PutReceipt, WriteError> => {
             if (answer._tag === "Conflict") return conflict(key, answer.current, generation)
@@ -272,7 +272,7 @@ export const make = (state: State, { detach, detachGroup }: Detach): Writes => {
           currentOf: (removal) =>
             removal._tag === "Superseded" && expected === undefined ? removal.current : undefined,
           upTo: expected,
-          ...lateRemoval
+          onSuspect: suspects(key)
         }),
         ({ answer, generation }): Effect.Effect<RemoveReceipt, WriteError> => {
           if (answer._tag === "Superseded") return conflict(key, answer.current, generation)
@@ -320,7 +320,10 @@ export const make = (state: State, { detach, detachGroup }: Detach): Writes => {
             currentOf: (removal) =>
               removal._tag === "Removed" && removal.superseded > 0 && upTo === undefined ? removal.current : undefined,
             upTo,
-            ...lateRemoval
+            onSuspect: (below, pending) => {
+              confirmations.suspect(group, below, pending, floors.mark())
+              state.detachGroup(group)
+            }
           }).pipe(
             // What earlier attempts have removed is gone from the store.
             Effect.tapError((error) =>
@@ -355,21 +358,24 @@ export const make = (state: State, { detach, detachGroup }: Detach): Writes => {
 
   const learn: Writes["learn"] = ({ generation, group, name }) =>
     Effect.suspend(() => {
-      if (!Number.isSafeInteger(generation)) return Effect.void
-      generations.witness(generation)
+      // One that is no generation, or would leave no room for those that must follow, changes nothing.
+      if (!Number.isSafeInteger(generation) || generation > maxLearned) return Effect.void
       if (name === undefined) {
-        return Key.isGroup(group)
-          ? Effect.asVoid(activities.during(dropGroupEverywhere(group, generation)))
-          : Effect.void
+        if (!Key.isGroup(group)) return Effect.void
+        generations.witness(generation)
+        floors.learn(group, generation)
+        storeWrites.overtakeGroup(group, generation, true)
+        forgetGroup(group)
+        return Effect.asVoid(activities.during(dropGroupInCaches(group, generation)))
       }
-      const key = Key.make(group, name)
-      return key._tag === "Success"
-        ? Effect.asVoid(activities.during(dropEverywhere(key.success, generation)))
-        : Effect.void
+      const parsed = Key.make(group, name)
+      if (parsed._tag === "Failure") return Effect.void
+      const key = parsed.success
+      generations.witness(generation)
+      learnOf(key, generation)
+      storeWrites.overtake(key, generation, true)
+      return Effect.asVoid(activities.during(dropInCaches(key, generation)))
     })
 
   return { put, remove, removeGroup, learn }
 }
-
-/** A removal that lands late takes nothing that is newer. */
-const lateRemoval = { onGivenUp: () => {}, onLate: () => Effect.void }

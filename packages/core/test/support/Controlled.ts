@@ -26,6 +26,8 @@ export interface Controlled {
   readonly after: (call: Call) => Gate
   /** Makes the next `times` calls fail (default: all) until `heal`. */
   readonly fail: (call: Call, reason: Reason, times?: number) => void
+  /** Makes the next `times` answers get lost (default: all) until `heal`: the tier within has done it, the caller gets an error. */
+  readonly lose: (call: Call, reason: Reason, times?: number) => void
   readonly heal: (call: Call) => void
 }
 
@@ -33,17 +35,20 @@ export const make = (inner: Tier, overrides: Partial<Tier> = {}): Controlled => 
   const calls: Record<Call, number> = { get: 0, head: 0, put: 0, remove: 0, removeGroup: 0 }
   const befores = new Map<Call, Gate & { readonly wait: Effect.Effect<void> }>()
   const afters = new Map<Call, Gate & { readonly wait: Effect.Effect<void> }>()
-  const failures = new Map<Call, { readonly reason: Reason; left: number }>()
+  const failures = new Map<Call, { readonly reason: Reason; left: number; readonly isLate: boolean }>()
 
   const through = <A>(call: Call, effect: Effect.Effect<A, TierError>): Effect.Effect<A, TierError> =>
     Effect.gen(function* () {
       calls[call] += 1
       yield* befores.get(call)?.wait ?? Effect.void
       const failure = failures.get(call)
-      if (failure !== undefined && failure.left-- > 0) {
-        return yield* new TierError({ tier: inner.name, operation: call, reason: failure.reason })
-      }
+      const error =
+        failure !== undefined && failure.left-- > 0
+          ? new TierError({ tier: inner.name, operation: call, reason: failure.reason })
+          : undefined
+      if (error !== undefined && failure?.isLate === false) return yield* error
       const answer = yield* effect
+      if (error !== undefined) return yield* error
       yield* afters.get(call)?.wait ?? Effect.void
       return answer
     })
@@ -58,7 +63,9 @@ export const make = (inner: Tier, overrides: Partial<Tier> = {}): Controlled => 
     calls,
     before: gateIn(befores),
     after: gateIn(afters),
-    fail: (call, reason, times = Number.POSITIVE_INFINITY) => failures.set(call, { reason, left: times }),
+    fail: (call, reason, times = Number.POSITIVE_INFINITY) =>
+      failures.set(call, { reason, left: times, isLate: false }),
+    lose: (call, reason, times = Number.POSITIVE_INFINITY) => failures.set(call, { reason, left: times, isLate: true }),
     heal: (call) => failures.delete(call),
     tier: {
       ...inner,

@@ -1,0 +1,25 @@
+/**
+ * Random scripts of reads, writes, faults, restarts and time, against the model of what a chain promises.
+ *
+ * A failure prints the seed: `TERRACE_MODEL_SEED=<seed>` runs the same scripts again.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { randomInt } from "node:crypto"
+import * as Chain from "../src/Chain.ts"
+import { run } from "./model/run.ts"
+import { Script } from "./model/Script.ts"
+
+const seed = Number(process.env["TERRACE_MODEL_SEED"] ?? randomInt(2 ** 31))
+
+describe("a chain under faults, races and restarts", () => {
+  it.effect.prop(
+    `breaks no promise in 2,000 runs of seed ${seed}`,
+    { script: Script },
+    Effect.fnUntraced(function* ({ script }) {
+      const broken = yield* run(script, Chain.make)
+      assert.isEmpty(broken, broken.join("; "))
+    }),
+    { timeout: 240_000, arbitrary: { runs: 2_000, size: 60, seed } }
+  )
+})
