@@ -14,6 +14,12 @@ import { start, temporaryDirectory } from "./support/TestServer.ts"
 const root = fileURLToPath(new URL("../../", import.meta.url))
 const document = (path: string) => Effect.promise(() => readFile(join(root, path), "utf8"))
 
+/** JSON with the types of its numbers and of the texts that are of one image instead of their values. */
+const shapeOf = (value: unknown): unknown =>
+  JSON.parse(JSON.stringify(value), (name, part: unknown) =>
+    typeof part === "number" || name === "digest" || name === "createdAt" ? typeof part : part
+  )
+
 describe("documents", () => {
   for (const section of sections) {
     it.live(`${section.file} has the ${section.name} of the code (npm run docs)`, () =>
@@ -45,7 +51,7 @@ describe("documents", () => {
         ([, block]) => block ?? ""
       )
       const requests = blocks.filter((block) => block.includes("curl"))
-      assert.strictEqual(requests.length, 3)
+      assert.strictEqual(requests.length, 4)
 
       for (const block of requests) {
         const script = block
@@ -54,6 +60,11 @@ describe("documents", () => {
         yield* Effect.promise(() => promisify(execFile)("bash", ["-euc", script], { cwd: directory }))
       }
 
+      const shown: unknown = JSON.parse(/```json\n([^]*?)```/.exec(yield* document("README.md"))?.[1] ?? "")
+      const explained: unknown = yield* Effect.promise(async () =>
+        (await fetch(`${server.url}/explain/images/bottle`)).json()
+      )
+      assert.deepStrictEqual(shapeOf(shown), shapeOf(explained))
       const webp = yield* Effect.promise(() => readFile(join(directory, "bottle.webp")))
       assert.strictEqual(webp.subarray(8, 12).toString(), "WEBP")
       const others = blocks.filter((block) => !block.includes("curl")).map((block) => block.trim())

@@ -45,7 +45,9 @@ describe("a server without a token", () => {
       assert.strictEqual((yield* write({ "sec-fetch-site": "cross-site" })).status, 403)
       assert.strictEqual((yield* write({ host: "evil.example" })).status, 403)
       assert.strictEqual((yield* raw(server, "GET", "/images/a", { host: "evil.example" })).status, 403)
-      assert.strictEqual((yield* raw(server, "GET", "/images", { origin: "http://evil.example" })).status, 403)
+      for (const path of ["/images", "/explain/images/a", "/tiers"]) {
+        assert.strictEqual((yield* raw(server, "GET", path, { origin: "http://evil.example" })).status, 403, path)
+      }
       assert.strictEqual((yield* raw(server, "GET", "/images/a")).status, 404)
       assert.strictEqual((yield* write({ origin: `http://${host}`, "sec-fetch-site": "same-origin" })).status, 201)
     })
@@ -74,6 +76,7 @@ describe("a server with a token", () => {
         ["POST", "/images"],
         ["DELETE", "/images/a"],
         ["GET", "/images"],
+        ["GET", "/explain/images/a"],
         ["GET", "/tiers"]
       ] as const
       for (const [method, path] of guarded) {
@@ -86,6 +89,7 @@ describe("a server with a token", () => {
 
       assert.strictEqual((yield* raw(server, "PUT", "/images/a", bearer, image)).status, 201)
       assert.strictEqual((yield* raw(server, "GET", "/tiers", bearer)).status, 200)
+      assert.strictEqual((yield* raw(server, "GET", "/explain/images/a", bearer)).status, 200)
       for (const path of ["/images/a", "/images/a/metadata", "/images/a?preset=thumb", "/healthz", "/readyz"]) {
         assert.strictEqual((yield* raw(server, "GET", path)).status, 200, path)
       }
@@ -127,6 +131,16 @@ describe("ids", () => {
             assert.strictEqual(response.status, 400, `${method} ${target}`)
             assert.include(response.body, "urn:terrace:problem:invalid-id")
           }
+        }
+
+        for (const target of [
+          "/explain/images/%2e%2e",
+          "/explain/images/..",
+          "/explain/images/..%2f..%2fetc%2fpasswd"
+        ]) {
+          const response = yield* raw(server, "GET", target)
+          assert.strictEqual(response.status, 400, target)
+          assert.include(response.body, "urn:terrace:problem:invalid-id")
         }
 
         assert.deepStrictEqual(yield* Effect.promise(() => readdir(outside)), before)

@@ -1,57 +1,10 @@
 import { assert, describe, layer } from "@effect/vitest"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import sharp from "sharp"
+import { bytesOf, jsonOf, problemOf, put, send, Server } from "./support/Http.ts"
 import { jpeg, png } from "./support/images.ts"
-import { start, type TestServer } from "./support/TestServer.ts"
-
-class Server extends Context.Service<Server, TestServer>()("test/Server") {}
-
-/** Sends a request; the test clock does not move it. */
-const send = (path: string, init: RequestInit = {}) =>
-  Effect.gen(function* () {
-    const { url } = yield* Server
-    return yield* Effect.promise(() => fetch(url + path, { redirect: "manual", ...init }))
-  })
-
-const bytesOf = (response: Response) => Effect.promise(async () => Buffer.from(await response.arrayBuffer()))
-
-/** What the answers of all routes may hold. */
-interface Answer {
-  readonly id?: string
-  readonly etag?: string
-  readonly contentType?: string
-  readonly width?: number
-  readonly height?: number
-  readonly frames?: number
-  readonly alpha?: boolean
-  readonly url?: string
-  readonly bytes?: number
-  readonly source?: { readonly contentType: string; readonly bytes: number }
-  readonly attributes?: Readonly<Record<string, string>>
-  readonly tiers?: Readonly<Record<string, string>>
-  readonly masters?: Readonly<Record<string, string>>
-  readonly variants?: Readonly<Record<string, string>>
-  readonly images?: ReadonlyArray<{ readonly id: string }>
-  readonly next?: string
-  readonly chains?: ReadonlyArray<{ readonly tiers: ReadonlyArray<Readonly<Record<string, unknown>>> }>
-  readonly type?: string
-  readonly status?: number | string
-  readonly detail?: string
-}
-
-const jsonOf = (response: Response) => Effect.promise(() => response.json() as Promise<Answer>)
-const put = (id: string, body: Uint8Array, headers: Record<string, string> = {}) =>
-  send(`/images/${id}`, { method: "PUT", body: new Uint8Array(body), headers })
-
-const problemOf = (response: Response) =>
-  Effect.map(jsonOf(response), ({ detail, status, type }) => {
-    assert.strictEqual(response.headers.get("content-type"), "application/problem+json")
-    assert.strictEqual(response.status, status)
-    assert.isAbove(String(detail).length, 10)
-    return String(type).replace("urn:terrace:problem:", "")
-  })
+import { start } from "./support/TestServer.ts"
 
 layer(Layer.effect(Server, start()), { excludeTestServices: true, timeout: 60_000 })("the server", (it) => {
   describe("PUT /images/:id", () => {
@@ -333,6 +286,44 @@ layer(Layer.effect(Server, start()), { excludeTestServices: true, timeout: 60_00
     )
   })
 
+  describe("an image that was not there a moment ago", () => {
+    const forms = ["", "?preset=thumb", "/metadata"]
+    const statuses = (id: string) =>
+      Effect.forEach(
+        forms,
+        (form) =>
+          Effect.flatMap(send(`/images/${id}${form}`), (response) => Effect.as(bytesOf(response), response.status)),
+        { concurrency: "unbounded" }
+      )
+
+    it.effect("is there for everyone who asks after its upload, and gone after its removal, however often", () =>
+      Effect.gen(function* () {
+        const image = yield* Effect.promise(() => png(16, 16))
+        for (let round = 0; round < 20; round++) {
+          const id = `sudden_${round % 3}`
+          assert.deepStrictEqual(yield* statuses(id), [404, 404, 404])
+          assert.strictEqual(yield* problemOf(yield* put(id, image, { "if-match": `"other"` })), "precondition-failed")
+
+          const [created] = yield* Effect.all([put(id, image, { "if-none-match": "*" }), statuses(id), statuses(id)], {
+            concurrency: "unbounded"
+          })
+
+          assert.strictEqual(created.status, 201, `round ${round}`)
+          assert.deepStrictEqual(yield* statuses(id), [200, 200, 200], `round ${round}`)
+          const { etag = "" } = yield* jsonOf(created)
+          const again = yield* put(id, image, { "if-none-match": "*" })
+          assert.strictEqual(yield* problemOf(again), "precondition-failed")
+          assert.strictEqual((yield* put(id, image, { "if-match": etag })).status, 200)
+
+          const [removed] = yield* Effect.all([send(`/images/${id}`, { method: "DELETE" }), statuses(id)], {
+            concurrency: "unbounded"
+          })
+          assert.strictEqual(removed.status, 200)
+        }
+      })
+    )
+  })
+
   describe("the id metadata", () => {
     it.effect("is one like any other", () =>
       Effect.gen(function* () {
@@ -381,17 +372,6 @@ layer(Layer.effect(Server, start()), { excludeTestServices: true, timeout: 60_00
   })
 
   describe("operations", () => {
-    it.effect("GET /tiers tells entries, bytes against budget, hits and misses of every tier", () =>
-      Effect.gen(function* () {
-        const { chains } = yield* jsonOf(yield* send("/tiers"))
-        const memory = chains?.[0]?.tiers[0]
-
-        assert.strictEqual(memory?.["tier"], "memory")
-        assert.containsAllKeys(memory?.["usage"], ["bytes", "entries", "limit", "exact"])
-        assert.containsAllKeys(memory?.["counters"], ["hits", "misses", "skipped", "failed"])
-      })
-    )
-
     it.effect("GET /healthz and /readyz answer without a token", () =>
       Effect.gen(function* () {
         assert.deepStrictEqual(yield* jsonOf(yield* send("/healthz")), { status: "alive" })

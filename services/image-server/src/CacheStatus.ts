@@ -8,6 +8,7 @@
  * `cacheStatus` does not look at durations, so callers may keep its answer for a trail that they keep.
  */
 import * as Trail from "@terrace/core/Trail"
+import { kebab } from "./internal/kebab.ts"
 
 /** Name of the step of a chain that makes what no tier has. */
 const producer = "producer"
@@ -66,9 +67,6 @@ const reasonOf = (outcome: Passed): string =>
           : outcome._tag === "Failed"
             ? `;fwd=miss;detail=${item(kebab(outcome.reason))}`
             : `;fwd=miss;stored=?0;detail=${item(outcome.why)}`
-
-/** `TimedOut` → `timed-out`. */
-const kebab = (tag: string): string => tag.replace(/(?<=.)[A-Z]/g, (letter) => `-${letter}`).toLowerCase()
 
 // -----------------------------------------------------------------------------
 // Serialisation

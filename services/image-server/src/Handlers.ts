@@ -4,14 +4,17 @@
 import type { Found, TierReceipt } from "@terrace/core/Chain"
 import type { Header } from "@terrace/core/Header"
 import * as Trail from "@terrace/core/Trail"
+import type { Preset } from "@terrace/image/Preset"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { hash, randomUUID } from "node:crypto"
 import * as Conditional from "./Conditional.ts"
+import * as Explanation from "./Explanation.ts"
 import * as ImageAttributes from "./ImageAttributes.ts"
-import { type ImageLibrary, type Ingested, versionOf } from "./ImageLibrary.ts"
+import { versionOf } from "./ImageKeys.ts"
+import type { ImageLibrary, Ingested } from "./ImageLibrary.ts"
 import * as ImageResponse from "./ImageResponse.ts"
 import * as ImageUrl from "./ImageUrl.ts"
 import * as Problem from "./Problem.ts"
@@ -38,6 +41,7 @@ export interface Handlers {
   readonly replace: Handle
   readonly remove: Handle
   readonly list: Handle
+  readonly explain: Handle
   readonly tiers: Handle
   readonly alive: Handle
   readonly ready: Handle
@@ -90,10 +94,14 @@ export const make = (library: ImageLibrary["Service"], options: Options): Handle
         answer._tag === "NotFound" ? answer : { _tag: "Found" as const, found: answer, master: answer.blob.header }
       )
     }
+    return Effect.flatMap(presetOf(name), (preset) => library.variant(id, preset))
+  }
+
+  const presetOf = (name: string): Effect.Effect<Preset, ImageUrl.InvalidQuery> => {
     const preset = library.presets.get(name)
     return preset === undefined
       ? Effect.fail(ImageUrl.unknownPreset(name, library.presets.keys()))
-      : library.variant(id, preset)
+      : Effect.succeed(preset)
   }
 
   const respond = (
@@ -184,6 +192,13 @@ export const make = (library: ImageLibrary["Service"], options: Options): Handle
       return json(yield* library.list(limit, prefix, after), noStore)
     })
 
+  const explain: Handle = (_request, target) =>
+    Effect.gen(function* () {
+      const { id, preset: name } = yield* Effect.fromResult(ImageUrl.parseExplain(target))
+      const preset = name === undefined ? undefined : yield* presetOf(name)
+      return json(Explanation.describe(id, name, yield* library.explain(id, preset)), noStore)
+    })
+
   const tiers: Handle = (_request, target) =>
     Effect.gen(function* () {
       yield* Effect.fromResult(ImageUrl.parseBare(target))
@@ -199,7 +214,7 @@ export const make = (library: ImageLibrary["Service"], options: Options): Handle
       Effect.as(library.ready, json({ status: "ready" }, noStore))
     )
 
-  return { image, metadata, create, replace, remove, list, tiers, alive, ready }
+  return { image, metadata, create, replace, remove, list, explain, tiers, alive, ready }
 }
 
 /** What a byte of a JSON body takes: the text and the decoded image are held beside it. */
@@ -273,10 +288,15 @@ const describe = (header: Header) => {
 const receipt = (tiers: ReadonlyArray<TierReceipt>): Readonly<Record<string, string>> =>
   Object.fromEntries(tiers.map(({ outcome, tier }) => [tier, outcome]))
 
-/** Tells which tier answered; a memory hit only at debug level, for there are thousands in a second. */
+/**
+ * Tells which tier answered; a memory hit only at debug level, for there are thousands in a second, unless it was due to be
+ * compared with the store, which could not say.
+ */
 const logAnswer = (id: string, trail: Trail.Trail): Effect.Effect<void> => {
   const tier = Trail.answeredBy(trail) ?? "none"
-  const message = tier === "producer" ? "cache miss, made" : "cache hit"
   const fields = { tier, id }
+  if (Trail.isUnconfirmed(trail))
+    return Effect.annotateLogs(Effect.logInfo("answer not confirmed by the store"), fields)
+  const message = tier === "producer" ? "cache miss, made" : "cache hit"
   return tier === "memory" ? Effect.logDebug(message, fields) : Effect.annotateLogs(Effect.logInfo(message), fields)
 }

@@ -9,12 +9,13 @@ import { ChainUnavailable, Conflict, type WriteError } from "@terrace/core/Chain
 import type { Generation } from "@terrace/core/Generation"
 import * as Header from "@terrace/core/Header"
 import * as Body from "@terrace/core/Body"
-import * as Key from "@terrace/core/Key"
+import type * as Key from "@terrace/core/Key"
 import type { Cursor, Tier } from "@terrace/core/Tier"
 import type { TierError } from "@terrace/core/TierError"
+import * as Trail from "@terrace/core/Trail"
 import type { ImageError } from "@terrace/image/ImageError"
 import { Images } from "@terrace/image/Images"
-import * as Preset from "@terrace/image/Preset"
+import type * as Preset from "@terrace/image/Preset"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -22,7 +23,11 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import { hash } from "node:crypto"
 import { crc32 } from "node:zlib"
+import * as Explanation from "./Explanation.ts"
 import * as ImageAttributes from "./ImageAttributes.ts"
+import * as ImageKeys from "./ImageKeys.ts"
+import * as Originals from "./Originals.ts"
+import * as TierStatus from "./TierStatus.ts"
 
 export interface Options {
   /** Holds masters and originals; never forgets one. */
@@ -104,11 +109,11 @@ export class ImageLibrary extends Context.Service<
       after: Cursor | undefined
     ) => Effect.Effect<Page, TierError>
     readonly presets: ReadonlyMap<string, Preset.Preset>
-    /** Succeeds if the store answers. */
+    /** What the tiers have of an image, or of a variant and its master; see `Chain.explain`. */
+    readonly explain: (id: string, preset: Preset.Preset | undefined) => Effect.Effect<Explanation.Explained>
+    /** Succeeds if the store answers now. */
     readonly ready: Effect.Effect<void, ChainUnavailable>
-    readonly status: Effect.Effect<
-      ReadonlyArray<{ readonly chain: string; readonly tiers: ReadonlyArray<Chain.TierStatus> }>
-    >
+    readonly status: Effect.Effect<ReadonlyArray<TierStatus.ChainReport>>
   }
 >()("@terrace/image-server/ImageLibrary") {}
 
@@ -144,6 +149,17 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     return lock === undefined ? write : lock.withPermit(write)
   }
 
+  /**
+   * The stored master as a write must know it: what is decided on a copy that could not be compared with the store may be
+   * decided on another image.
+   */
+  const current = (id: string): Effect.Effect<Header.Header | undefined, ChainUnavailable> =>
+    Effect.flatMap(masters.head(ImageKeys.master(id)), (answer) =>
+      Trail.isUnconfirmed(answer.trail)
+        ? Effect.fail(unavailable(ImageKeys.master(id), answer.trail.steps))
+        : Effect.succeed(headerOf(answer))
+    )
+
   /** Asks the precondition, writes, and starts over if another node's write came between. */
   const conditionally = <A, E, WE>(
     id: string,
@@ -155,10 +171,10 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   ): Effect.Effect<A, WE | Conflict | E | ChainUnavailable> => {
     const attempt = (left: number): Effect.Effect<A, WE | Conflict | E | ChainUnavailable> =>
       Effect.gen(function* () {
-        const current = headerOf(yield* masters.head(masterKey(id)))
-        const expected = yield* precondition(current)
+        const found = yield* current(id)
+        const expected = yield* precondition(found)
         return yield* Effect.catchIf(
-          write(expected, current),
+          write(expected, found),
           (error) => error instanceof Conflict && left > 0,
           () => attempt(left - 1)
         )
@@ -168,8 +184,8 @@ export const make = Effect.fnUntraced(function* (options: Options) {
 
   const ingest: ImageLibrary["Service"]["ingest"] = (id, bytes, attributes, precondition) =>
     Effect.gen(function* () {
-      yield* precondition(headerOf(yield* masters.head(masterKey(id))))
-      yield* Header.encode(ImageAttributes.largestHeader(masterKey(id), attributes))
+      yield* precondition(yield* current(id))
+      yield* Header.encode(ImageAttributes.largestHeader(ImageKeys.master(id), attributes))
       const master = yield* engine.normalise(bytes)
       const digest = hash("sha256", master.bytes, "hex")
       const draft: Chain.Draft = {
@@ -180,56 +196,29 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       const original: Chain.Draft = { bytes, contentType: `image/${master.sourceFormat}`, attributes: {} }
       return yield* alone(
         id,
-        conditionally(id, precondition, (expected, current) =>
-          storingOriginal(
-            id,
-            original,
-            digest,
-            current,
-            Effect.map(masters.put(masterKey(id), draft, { expected }), ({ header, tiers }) => ({
+        conditionally(id, precondition, (expected, replaced) => {
+          const storeMaster = Effect.map(
+            masters.put(ImageKeys.master(id), draft, { expected }),
+            ({ header, tiers }) => ({
               header,
               tiers,
-              created: current === undefined
-            }))
+              created: replaced === undefined
+            })
           )
-        )
+          return options.keepOriginal
+            ? Originals.storing(originals, { id, original, digest, replaced: replaced?.digest }, storeMaster)
+            : storeMaster
+        })
       )
     })
 
-  /**
-   * Stores the original, then the master, then removes the original of the master that was replaced. An original is named
-   * after its master, so no step, whatever fails, leaves a master with the original of another.
-   */
-  const storingOriginal = <A>(
-    id: string,
-    original: Chain.Draft,
-    digest: string,
-    current: Header.Header | undefined,
-    storeMaster: Effect.Effect<A, WriteError>
-  ): Effect.Effect<A, WriteError> => {
-    if (!options.keepOriginal) return storeMaster
-    const forget = (of: string) =>
-      Effect.catch(originals.remove(originalKey(id, of)), (error) =>
-        Effect.logWarning(`original not removed id=${id}`, error.message)
-      )
-    const isSame = current?.digest === digest
-    return originals.put(originalKey(id, digest), original).pipe(
-      Effect.andThen(
-        Effect.tapError(storeMaster, (error) => (isSame || !isNothingWritten(error) ? Effect.void : forget(digest)))
-      ),
-      Effect.tap(() => (current === undefined || isSame ? Effect.void : forget(current.digest))),
-      // An interruption between the steps would leave one without the other; each is bounded by the store's deadline.
-      Effect.uninterruptible
-    )
-  }
-
   const variant: ImageLibrary["Service"]["variant"] = (id, preset) => {
     const attempt = (left: number): ReturnType<ImageLibrary["Service"]["variant"]> =>
-      Effect.flatMap(masters.head(masterKey(id)), (master) => {
+      Effect.flatMap(masters.head(ImageKeys.master(id)), (master) => {
         if (master._tag === "NotFound") return Effect.succeed(master)
-        const { header } = master
-        return variants.getOrMake(variantKey(header, preset), render(header, preset)).pipe(
-          Effect.map((found): VariantOf => ({ _tag: "Found", found, master: header })),
+        const { header, trail } = master
+        return variants.getOrMake(ImageKeys.variant(header, preset), render(header, preset)).pipe(
+          Effect.map((found): VariantOf => ({ _tag: "Found", found: inDoubtWith(found, trail), master: header })),
           Effect.catchTag("MasterChanged", () =>
             left > 0
               ? attempt(left - 1)
@@ -260,7 +249,10 @@ export const make = Effect.fnUntraced(function* (options: Options) {
           precondition,
           (expected): Effect.Effect<Ceiling | undefined, WriteError> =>
             typeof expected === "number"
-              ? Effect.map(masters.remove(masterKey(id), { expected }), ({ tiers }) => ({ upTo: expected, tiers }))
+              ? Effect.map(masters.remove(ImageKeys.master(id), { expected }), ({ tiers }) => ({
+                  upTo: expected,
+                  tiers
+                }))
               : Effect.undefined
         )
         const rest = yield* masters.removeGroup(id, { upTo: conditional?.upTo })
@@ -271,7 +263,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
 
   const list: ImageLibrary["Service"]["list"] = (limit, prefix, after) =>
     masters.scan({ groupPrefix: prefix, after }).pipe(
-      Stream.filter((entry) => entry.key.name === masterName),
+      Stream.filter((entry) => entry.key.name === ImageKeys.masterName),
       Stream.take(limit + 1),
       Stream.runCollect,
       Effect.map((entries) => ({
@@ -280,44 +272,67 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       }))
     )
 
-  const ready = Effect.asVoid(masters.head(Key.makeUnsafe("readiness", "probe")))
+  const explain: ImageLibrary["Service"]["explain"] = (id, preset) =>
+    Effect.gen(function* () {
+      const master = yield* masters.explain(ImageKeys.master(id))
+      const answer = Explanation.answerOf(master)
+      if (preset === undefined || answer._tag === "NotFound") return { master, variant: undefined }
+      // The chain may remember the header of a master that no tier can show now; variants are found by that.
+      const remembered = Effect.orElseSucceed(Effect.map(masters.head(ImageKeys.master(id)), headerOf), () => undefined)
+      const header = answer._tag === "Found" ? answer.header : yield* remembered
+      return { master, variant: header && (yield* variants.explain(ImageKeys.variant(header, preset))) }
+    })
+
+  // Not by `head`, whose answer may be one that is remembered.
+  const ready = Effect.flatMap(masters.explain(ImageKeys.probe), ({ answer, tiers }) =>
+    answer === "unavailable" ? Effect.fail(unavailable(ImageKeys.probe, tiers)) : Effect.void
+  )
+
+  const chains: ReadonlyArray<TierStatus.Member> = [
+    { chain: masters, tiers: [...options.masterCaches, options.store] },
+    ...(options.keepOriginal ? [{ chain: originals, tiers: [options.store] }] : []),
+    { chain: variants, tiers: options.variantCaches }
+  ]
 
   return ImageLibrary.of({
     ready,
     ingest,
-    master: (id) => masters.get(masterKey(id)),
-    header: (id) => masters.head(masterKey(id)),
+    master: (id) => masters.get(ImageKeys.master(id)),
+    header: (id) => masters.head(ImageKeys.master(id)),
     variant,
     remove,
     list,
     presets: options.presets,
-    status: Effect.forEach(
-      options.keepOriginal ? [masters, originals, variants] : [masters, variants],
-      ({ name, status }) => Effect.map(status, (tiers) => ({ chain: name, tiers }))
-    )
+    explain,
+    status: TierStatus.report(chains)
   })
 })
 
 const headerOf = (answer: Chain.FoundHeader | Chain.NotFound): Header.Header | undefined =>
   answer._tag === "Found" ? answer.header : undefined
 
-/** Whether a write that failed so has certainly left the store as it was. */
-const isNothingWritten = (error: WriteError): boolean => error._tag !== "TierError" || !error.isUnknownOutcome
+/** The error for a master of which the store could not say what it has. */
+const unavailable = (key: Key.Key, steps: ReadonlyArray<Pick<Trail.Step, "tier" | "outcome">>): ChainUnavailable =>
+  new ChainUnavailable({
+    chain: "masters",
+    key: key.text,
+    tiers: steps.flatMap(({ outcome, tier }) =>
+      outcome._tag === "Failed"
+        ? [{ tier, why: outcome.reason }]
+        : outcome._tag === "Skipped" || outcome._tag === "Unconfirmed"
+          ? [{ tier, why: outcome.why }]
+          : []
+    )
+  })
 
-// -----------------------------------------------------------------------------
-// Keys
-// -----------------------------------------------------------------------------
-
-const masterName = "master"
-const masterKey = (id: string): Key.Key => Key.makeUnsafe(id, masterName)
-/** An original belongs to one master: it is named after its digest. */
-export const originalKey = (id: string, masterDigest: string): Key.Key =>
-  Key.makeUnsafe(id, `original~${masterDigest.slice(0, 16)}`)
-
-/** First 16 hex digits of the master's digest: the version in `?v=`. */
-export const versionOf = (master: Header.Header): string => master.digest.slice(0, 16)
-
-const variantKey = (master: Header.Header, preset: Preset.Preset): Key.Key => {
-  const recipe = hash("sha256", `${Preset.recipe(preset)} ${Preset.rendererVersion}`, "hex").slice(0, 16)
-  return Key.makeUnsafe(master.key.group, `${versionOf(master)}~${recipe}`)
-}
+/** What stems from a master that could not be compared with the store is as uncertain, and says so. */
+const inDoubtWith = (found: Chain.Found, master: Trail.Trail): Chain.Found =>
+  Trail.isUnconfirmed(master)
+    ? {
+        ...found,
+        trail: {
+          ...found.trail,
+          steps: [...found.trail.steps, ...master.steps.filter(({ outcome }) => outcome._tag === "Unconfirmed")]
+        }
+      }
+    : found

@@ -22,6 +22,9 @@ export interface ImageRequest {
   readonly version: string | undefined
 }
 
+/** What `GET /explain/images/:id` asks for. */
+export type ExplainRequest = Pick<ImageRequest, "id" | "preset">
+
 /** What `GET /images` asks for. */
 export interface ListRequest {
   /** Beginning of the ids to list; absent: all. */
@@ -74,7 +77,7 @@ export const parseImage = (target: string): Result.Result<ImageRequest, InvalidI
   // A bare `/images/hero` is most of the traffic; the grammar has neither "?" nor "%".
   const plain = target.startsWith(imagesPrefix) ? target.slice(imagesPrefix.length) : ""
   if (Key.isGroup(plain)) return Result.succeed({ id: plain, preset: undefined, version: undefined })
-  const id = idOf(pathOf(target), "")
+  const id = idOf(pathOf(target), imagesPrefix)
   if (Result.isFailure(id)) return Result.fail(id.failure)
   return Result.map(parametersOf(target, imageParameters), (given) => ({
     id: id.success,
@@ -83,12 +86,22 @@ export const parseImage = (target: string): Result.Result<ImageRequest, InvalidI
   }))
 }
 
+/** Reads the target of `GET /explain/images/:id`: parameter `preset`. */
+export const parseExplain = (target: string): Result.Result<ExplainRequest, InvalidId | InvalidQuery> => {
+  const id = idOf(pathOf(target), explainPrefix)
+  if (Result.isFailure(id)) return Result.fail(id.failure)
+  return Result.map(parametersOf(target, explainParameters), (given) => ({
+    id: id.success,
+    preset: given.get("preset")
+  }))
+}
+
 /**
  * Reads the id of a target that takes no parameters: `/images/:id` for `PUT` and `DELETE`, and `/images/:id/metadata` with
  * the suffix `"/metadata"`.
  */
 export const parseId = (target: string, suffix = ""): Result.Result<string, InvalidId | InvalidQuery> => {
-  const id = idOf(pathOf(target), suffix)
+  const id = idOf(pathOf(target), imagesPrefix, suffix)
   return Result.isFailure(id) ? id : Result.map(parametersOf(target, noParameters), () => id.success)
 }
 
@@ -120,6 +133,7 @@ export const unknownPreset = (preset: string, known: Iterable<string>): InvalidQ
 // -----------------------------------------------------------------------------
 
 const imagesPrefix = "/images/"
+const explainPrefix = "/explain/images/"
 
 /** Longest id in its longest spelling: 200 characters, each percent-encoded. */
 const maxEncodedId = 600
@@ -129,11 +143,11 @@ const pathOf = (target: string): string => {
   return question === -1 ? target : target.slice(0, question)
 }
 
-const idOf = (path: string, suffix: string): Result.Result<string, InvalidId> => {
-  if (!path.startsWith(imagesPrefix) || !path.endsWith(suffix) || path.length < imagesPrefix.length + suffix.length) {
-    return invalidId(path, `is not in the place of <id> in ${imagesPrefix}<id>${suffix}`)
+const idOf = (path: string, prefix: string, suffix = ""): Result.Result<string, InvalidId> => {
+  if (!path.startsWith(prefix) || !path.endsWith(suffix) || path.length < prefix.length + suffix.length) {
+    return invalidId(path, `is not in the place of <id> in ${prefix}<id>${suffix}`)
   }
-  const encoded = path.slice(imagesPrefix.length, path.length - suffix.length)
+  const encoded = path.slice(prefix.length, path.length - suffix.length)
   if (encoded.length > maxEncodedId) return invalidId(encoded, `is ${encoded.length} characters long`)
   const id = decodeOnce(encoded)
   if (id === undefined) return invalidId(encoded, "has malformed percent-encoding")
@@ -163,14 +177,18 @@ type Parameters = ReadonlyMap<string, Parameter>
 
 const noParameters: Parameters = new Map()
 
+const presetParameter: readonly [name: string, Parameter] = [
+  "preset",
+  {
+    expected: `the name of a preset, 1 to 48 lower-case letters, digits, "_" or "-", for example "thumb"`,
+    accepts: (value) => /^[a-z0-9][a-z0-9_-]{0,47}$/.test(value)
+  }
+]
+
+const explainParameters: Parameters = new Map([presetParameter])
+
 const imageParameters: Parameters = new Map([
-  [
-    "preset",
-    {
-      expected: `the name of a preset, 1 to 48 lower-case letters, digits, "_" or "-", for example "thumb"`,
-      accepts: (value) => /^[a-z0-9][a-z0-9_-]{0,47}$/.test(value)
-    }
-  ],
+  presetParameter,
   [
     "v",
     {

@@ -58,7 +58,7 @@ export class Problem extends Schema.TaggedError<Problem>("@terrace/image-server/
   type: Schema.Literals(Object.keys(kinds) as ReadonlyArray<ProblemType>),
   /** One sentence for a person: what is wrong, what is expected. */
   detail: Schema.String,
-  /** Further response headers, for example `Allow`. */
+  /** Further response headers, for example `Allow`; they come before those of the type. */
   headers: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
 }) {
   override get message(): string {
@@ -113,19 +113,41 @@ export const fromError = (error: RouteError): Problem => {
         ? of("damaged", "the only copy of the image is damaged; it was set aside")
         : of("unavailable", "whether the image exists cannot be learned now")
     case "TierError":
-      if (error.reason._tag === "BadCursor") {
-        return of(
-          "invalid-parameter",
-          `query parameter "after" is none that this server gave: expected "next" of an earlier answer`
-        )
-      }
-      return error.reason._tag === "NoSpace"
-        ? of("no-space", "the store is full; nothing was changed")
-        : of("unavailable", "the store cannot do this now")
+      return fromTierError(error)
     case "ImageError":
       return fromImageError(error)
   }
 }
+
+const fromTierError = ({ reason }: TierError): Problem => {
+  switch (reason._tag) {
+    case "BadCursor":
+      return of(
+        "invalid-parameter",
+        `query parameter "after" is none that this server gave: expected "next" of an earlier answer`
+      )
+    case "NoSpace":
+      return of("no-space", "the store is full; nothing was changed")
+    case "BreakerOpen":
+      return of(
+        "unavailable",
+        "the store has failed too often and is not asked for a while",
+        reason.retryAfterMillis === undefined ? undefined : { "retry-after": seconds(reason.retryAfterMillis) }
+      )
+    case "Unavailable":
+    case "TimedOut":
+    case "Throttled":
+    case "Denied":
+    case "Corrupt":
+    case "Gone":
+    case "Unsupported":
+    case "Unknown":
+      return of("unavailable", "the store cannot do this now")
+  }
+}
+
+/** A value of `Retry-After`, in whole seconds: not before the time is over. */
+const seconds = (millis: number): string => String(Math.max(1, Math.ceil(millis / 1_000)))
 
 const fromImageError = ({ reason }: ImageError): Problem => {
   switch (reason._tag) {

@@ -30,6 +30,7 @@ interface Resources {
   readonly collection: Resource
   readonly image: Resource
   readonly metadata: Resource
+  readonly explanation: Resource
   readonly others: ReadonlyMap<string, Resource>
 }
 
@@ -44,6 +45,7 @@ const resources = (handlers: Handlers): Resources => ({
     DELETE: guarded(handlers.remove)
   },
   /* /images/:id/metadata  */ metadata: { GET: open(handlers.metadata) },
+  /* /explain/images/:id   */ explanation: { GET: guarded(handlers.explain) },
   others: new Map<string, Resource>([
     ["/tiers", { GET: guarded(handlers.tiers) }],
     ["/healthz", { GET: open(handlers.alive) }],
@@ -60,13 +62,14 @@ export const make = (
   handlers: Handlers,
   access: Access
 ): ((request: HttpServerRequest) => Effect.Effect<HttpServerResponse.HttpServerResponse, never, Scope.Scope>) => {
-  const { collection, image, metadata, others } = resources(handlers)
+  const { collection, explanation, image, metadata, others } = resources(handlers)
 
   const match = (path: string): Resource | undefined => {
     // `/images/metadata` is the image of that id.
     if (path.startsWith("/images/")) {
       return path.endsWith("/metadata") && path.length > "/images/metadata".length ? metadata : image
     }
+    if (path.startsWith("/explain/images/")) return explanation
     return path === "/images" ? collection : others.get(path)
   }
 

@@ -53,6 +53,53 @@ describe("CacheStatus.cacheStatus", () => {
     )
   })
 
+  it("has one member for a copy that the store has confirmed, and none for the comparison", () => {
+    assert.strictEqual(
+      CacheStatus.cacheStatus(trail([step("memory", hit), step("s3", { _tag: "Confirmed" })])),
+      "terrace-memory;hit"
+    )
+    assert.strictEqual(
+      CacheStatus.cacheStatus(
+        trail([step("memory", miss), step("filesystem", hit), step("s3", { _tag: "Confirmed" })])
+      ),
+      "terrace-filesystem;hit, terrace-memory;fwd=miss"
+    )
+  })
+
+  it("says unconfirmed of a hit that the store could not be asked about, whatever the reason", () => {
+    for (const why of ["breaker-open", "busy", "closed", "TimedOut", "Unavailable"] as const) {
+      assert.strictEqual(
+        CacheStatus.cacheStatus(trail([step("memory", hit), step("s3", { _tag: "Unconfirmed", why })])),
+        "terrace-memory;hit;detail=unconfirmed"
+      )
+    }
+    assert.strictEqual(
+      CacheStatus.cacheStatus(
+        trail(
+          [step("memory", miss), step("filesystem", hit), step("s3", { _tag: "Unconfirmed", why: "TimedOut" })],
+          true
+        )
+      ),
+      "terrace-filesystem;hit;detail=unconfirmed, terrace-memory;fwd=miss;collapsed"
+    )
+  })
+
+  it("says outdated of a copy that the comparison has dropped, and hit of the store that has another", () => {
+    assert.strictEqual(
+      CacheStatus.cacheStatus(trail([step("memory", { _tag: "Outdated" }), step("s3", hit)])),
+      "terrace-s3;hit, terrace-memory;fwd=stale;detail=outdated"
+    )
+  })
+
+  it("says fwd only of what was made from something unconfirmed", () => {
+    assert.strictEqual(
+      CacheStatus.cacheStatus(
+        trail([step("memory", miss), step("producer", made), step("s3", { _tag: "Unconfirmed", why: "TimedOut" })])
+      ),
+      "terrace-memory;fwd=miss"
+    )
+  })
+
   it("writes a name that is no token as a string", () => {
     const names: ReadonlyArray<readonly [tier: string, member: string]> = [
       ["redis:6379/0", "terrace-redis:6379/0;hit"],
@@ -89,6 +136,13 @@ describe("CacheStatus.serverTiming", () => {
       "memory;dur=0.0, filesystem;dur=1.2, producer;dur=312.0"
     )
     assert.isUndefined(CacheStatus.serverTiming(trail([])))
+  })
+
+  it("has the time that the store took to confirm a copy, or not to", () => {
+    const confirmed = trail([step("memory", hit, 0.01), step("s3", { _tag: "Confirmed" }, 21.06)])
+    const unconfirmed = trail([step("memory", hit, 0.01), step("s3", { _tag: "Unconfirmed", why: "TimedOut" }, 5_000)])
+    assert.strictEqual(CacheStatus.serverTiming(confirmed), "memory;dur=0.0, s3;dur=21.1")
+    assert.strictEqual(CacheStatus.serverTiming(unconfirmed), "memory;dur=0.0, s3;dur=5000.0")
   })
 
   it("writes names as tokens and durations as plain decimals", () => {

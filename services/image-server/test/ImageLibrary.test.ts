@@ -12,6 +12,7 @@ import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
 import { join } from "node:path"
 import sharp from "sharp"
+import * as ImageKeys from "../src/ImageKeys.ts"
 import * as ImageLibrary from "../src/ImageLibrary.ts"
 
 /** Counts what is opened for reading at the file-system layer. */
@@ -104,7 +105,7 @@ describe("ImageLibrary - an image that is only on disk", () => {
       const image = yield* Effect.promise(() => png(40, 40))
       const { header } = yield* images.ingest("hero", image, {}, unconditional)
 
-      const original = yield* store.get(ImageLibrary.originalKey("hero", header.digest))
+      const original = yield* store.get(ImageKeys.original("hero", header.digest))
 
       assert.isTrue(original._tag === "Hit" && original.blob.body._tag === "Inline")
       if (original._tag === "Hit" && original.blob.body._tag === "Inline") {
@@ -144,7 +145,7 @@ describe("ImageLibrary - an image that is only on disk", () => {
       assert.strictEqual(master._tag, "Found")
       assert.strictEqual((yield* store.usage).entries, 2)
       const digest = master._tag === "Found" ? master.header.digest : ""
-      assert.strictEqual((yield* store.get(ImageLibrary.originalKey("hero", digest)))._tag, "Hit")
+      assert.strictEqual((yield* store.get(ImageKeys.original("hero", digest)))._tag, "Hit")
     }).pipe(Effect.provide([NodeFileSystem.layer, Images.layer()]))
   )
 
@@ -182,7 +183,7 @@ describe("ImageLibrary - an image that is only on disk", () => {
       const hasOriginal = Effect.gen(function* () {
         const master = yield* images.header("hero")
         const digest = master._tag === "Found" ? master.header.digest : ""
-        return (yield* files.get(ImageLibrary.originalKey("hero", digest)))._tag
+        return (yield* files.get(ImageKeys.original("hero", digest)))._tag
       })
       const [one, other] = yield* Effect.promise(() => Promise.all([png(20, 20), png(30, 30)]))
       const upload = yield* Effect.forkChild(images.ingest("hero", one, {}, unconditional), { startImmediately: true })

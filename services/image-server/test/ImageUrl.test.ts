@@ -149,6 +149,46 @@ describe("ImageUrl.parseImage", () => {
   )
 })
 
+describe("ImageUrl.parseExplain", () => {
+  it("reads an id and a preset, decoded once", () => {
+    assert.deepStrictEqual(Result.getOrThrow(ImageUrl.parseExplain("/explain/images/%68ero?preset=thumb")), {
+      id: "hero",
+      preset: "thumb"
+    })
+    assert.deepStrictEqual(Result.getOrThrow(ImageUrl.parseExplain("/explain/images/metadata")), {
+      id: "metadata",
+      preset: undefined
+    })
+  })
+
+  const refused: ReadonlyArray<readonly [target: string, problem: string]> = [
+    ["/explain/images/..%2f..%2fetc%2fpasswd", `contains "/"`],
+    ["/explain/images/%2e%2e", `begins with "."`],
+    ["/explain/images/hero/metadata", `contains "/"`],
+    ["/explain/images/%00", `contains "\\u0000"`],
+    ["/explain/images/", "is empty"],
+    ["/explain/images/?preset=thumb", "is empty"],
+    ["/explain/images/%zz", "malformed percent-encoding"],
+    ["/explain/images", "is not in the place of <id> in /explain/images/<id>"],
+    ["/images/hero", "is not in the place of <id> in /explain/images/<id>"]
+  ]
+  for (const [target, problem] of refused) {
+    it(`refuses ${JSON.stringify(target)}, saying that it ${problem}`, () => {
+      const result = ImageUrl.parseExplain(target)
+      assert.isTrue(Result.isFailure(result) && result.failure._tag === "InvalidId")
+      assert.include(messageOf(result), problem)
+    })
+  }
+
+  it("takes no other parameter than a preset", () => {
+    assert.include(
+      messageOf(ImageUrl.parseExplain("/explain/images/hero?v=9f86d081884c7d65")),
+      `query parameter "v" is not known here: expected only "preset"`
+    )
+    assert.include(messageOf(ImageUrl.parseExplain("/explain/images/hero?preset=A")), `"preset" is "A"`)
+  })
+})
+
 describe("ImageUrl.parseId", () => {
   it("reads the id before a suffix", () => {
     assert.strictEqual(Result.getOrThrow(ImageUrl.parseId("/images/hero/metadata", "/metadata")), "hero")
