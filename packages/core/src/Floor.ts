@@ -10,7 +10,7 @@
  * holds a floor longer, because a cache could not be brought up to date. The table is bounded: past `limit`, one floor for
  * the whole chain takes the place of all, which costs cache hits and no correctness; who pins bounds the pins.
  *
- * Costs. One check is two map look-ups, none while the table is empty; raising and ending are O(1) amortised, because
+ * Costs. One check is four map look-ups, none while the table is empty; raising and ending are O(1) amortised, because
  * both floors and activities are kept in the order of one sequence.
  */
 import type { Generation } from "./Generation.ts"
@@ -109,10 +109,14 @@ export class Floors {
    */
   discards(header: Header, since: Mark = Number.POSITIVE_INFINITY): boolean {
     if (this.floors.size === 0 && this.pinned.size === 0 && this.everything === undefined) return false
-    for (const floor of this.over(header.key)) {
-      if (header.generation < floor.generation || floor.changedAt > since) return true
-    }
-    return false
+    const { generation, key } = header
+    return (
+      isDiscardedBy(this.floors.get(key.text), generation, since) ||
+      isDiscardedBy(this.floors.get(key.group), generation, since) ||
+      isDiscardedBy(this.pinned.get(key.text), generation, since) ||
+      isDiscardedBy(this.pinned.get(key.group), generation, since) ||
+      isDiscardedBy(this.everything, generation, since)
+    )
   }
 
   /** Whether a put or remove of `key`, or of its group, was acknowledged after `since`. */
@@ -172,3 +176,6 @@ export class Floors {
     this.everything = { generation, raisedAt: this.mark(), changedAt }
   }
 }
+
+const isDiscardedBy = (floor: Floor | undefined, generation: Generation, since: Mark): boolean =>
+  floor !== undefined && (generation < floor.generation || floor.changedAt > since)

@@ -120,6 +120,14 @@ export interface Tier {
    */
   readonly get: (key: Key.Key) => Effect.Effect<Read, TierError>
 
+  /**
+   * Reads at once, without an effect; for tiers in process memory. Absent: not offered.
+   *
+   * Behavior: answers what `get` answers, except that a blob past its `expiresAt` may be answered too: who asks looks at
+   * the time.
+   */
+  readonly peek?: ((key: Key.Key) => Read) | undefined
+
   /** Reads only the header. Behavior: as `get`, without verifying the bytes. */
   readonly head: (key: Key.Key) => Effect.Effect<ReadHeader, TierError>
 
@@ -222,6 +230,9 @@ export const within: {
 } = dual(2, (self: Tier, namespace: string): Tier => {
   const prefix = `${namespace}-`
   if (!Key.isGroup(prefix)) throw new Key.InvalidKey({ part: "group", value: namespace })
+  const inside = (key: Key.Key, read: Read): Read =>
+    read._tag === "Hit" ? hit({ header: { ...read.blob.header, key }, body: read.blob.body }) : read
+  const { peek } = self
   const at = <A>(
     key: Key.Key,
     call: (outer: Key.Key) => Effect.Effect<A, TierError>,
@@ -232,15 +243,13 @@ export const within: {
   }
   return {
     ...self,
-    get: (key) =>
-      at(
-        key,
-        (outer) =>
-          Effect.map(self.get(outer), (read) =>
-            read._tag === "Hit" ? hit({ header: { ...read.blob.header, key }, body: read.blob.body }) : read
-          ),
-        miss
-      ),
+    get: (key) => at(key, (outer) => Effect.map(self.get(outer), (read) => inside(key, read)), miss),
+    peek:
+      peek &&
+      ((key) => {
+        const outer = Key.make(prefix + key.group, key.name)
+        return outer._tag === "Success" ? inside(key, peek(outer.success)) : miss
+      }),
     head: (key) =>
       at(
         key,

@@ -176,6 +176,24 @@ describe("a breaker stays closed", () => {
     })
   )
 
+  it.effect("for a tier in process memory whose policy names a deadline and no breaker", () =>
+    Effect.gen(function* () {
+      const memory = yield* local()
+      const store = yield* remote("store")
+      const chain = yield* Chain.make({
+        name: "test",
+        caches: [{ tier: memory.tier, policy: { deadline: "1 second" } }],
+        store: { tier: store.tier }
+      })
+      yield* store.tier.put(blobAt("x", 1))
+      for (const call of ["get", "put"] as const) memory.fail(call, down)
+      for (let read = 0; read < 20; read++) {
+        assert.deepStrictEqual(outcomes(yield* chain.get(key)), ["memory Failed", "store Hit"])
+        yield* chain.idle
+      }
+    })
+  )
+
   it.effect("while what is neither a failure nor a success comes between, which does not begin the count anew", () =>
     Effect.gen(function* () {
       const { chain, store } = yield* behind()
@@ -415,6 +433,28 @@ describe("the order of a policy", () => {
       assert.strictEqual((yield* chain.get(key))._tag, "NotFound")
       assert.strictEqual(yield* breaker, "closed")
     })
+  )
+
+  it.effect(
+    "gives a tier in process memory no deadline that it does not name, though it names that it has no breaker",
+    () =>
+      Effect.gen(function* () {
+        const memory = yield* local()
+        const store = yield* remote("store")
+        const chain = yield* Chain.make<string>({
+          name: "test",
+          caches: [{ tier: memory.tier, policy: { breaker: false } }],
+          store: { tier: store.tier }
+        })
+        const gate = memory.before("put")
+        const writer = yield* fork(chain.put(key, draft("x")))
+        yield* gate.reached
+        yield* TestClock.adjust("1 hour")
+        assert.isUndefined(writer.pollUnsafe())
+        yield* gate.open
+
+        assert.deepStrictEqual((yield* Fiber.join(writer)).tiers.at(-1), { tier: "memory", outcome: "stored" })
+      })
   )
 
   it.effect("is the deadline inside the retries: every try has all of it, and together they are one outcome", () =>

@@ -148,6 +148,19 @@ describe("time", () => {
     ])
     assert.strictEqual(standing(confirmations, hero, 2), "unconfirmed", "another generation is another copy")
   })
+
+  it("a suspicion outlives what is learned of another blob of the key, and ends with an acknowledged write", () => {
+    const confirmations = new Confirmations(Number.POSITIVE_INFINITY, false, { confirmed: 10, suspicions: 10 })
+    confirmations.suspect(hero.text, 10, 0, 1)
+    confirmations.confirm(headerAt(hero, 12), 0, 2)
+    assert.strictEqual(confirmations.standing(headerAt(hero, 9), 0, false), "unconfirmed")
+
+    confirmations.settle(hero.text, 9)
+    assert.strictEqual(confirmations.standing(headerAt(hero, 9), 0, false), "unconfirmed")
+    confirmations.settle(hero.text, 10)
+
+    assert.strictEqual(confirmations.standing(headerAt(hero, 9), 0, false), "confirmed")
+  })
 })
 
 // -----------------------------------------------------------------------------
@@ -164,6 +177,7 @@ const Event = Schema.Union([
   Schema.Struct({ _tag: Schema.tag("Suspect"), subject: below(2), generation: below(6), pending: Schema.Literal(1) }),
   Schema.Struct({ _tag: Schema.tag("Landed"), subject: below(5) }),
   Schema.Struct({ _tag: Schema.tag("Landed"), subject: below(2) }),
+  Schema.Struct({ _tag: Schema.tag("Settle"), subject: below(5), generation: below(6) }),
   Schema.Struct({ _tag: Schema.tag("Gap") }),
   Schema.Struct({ _tag: Schema.tag("Wait"), millis: Schema.Literals([1, 400, 600, 1_500, -300]) })
 ])
@@ -206,9 +220,12 @@ class Model {
 
   confirm({ at, key, mark }: Asked, generation: Generation): void {
     this.confirmed.set(key.text, { generation, at, mark })
-    const ofKey = this.unknown.filter(({ subject }) => subject === key.text)
-    if (ofKey.every(({ pending, since }) => pending === 0 && since <= mark))
-      for (const each of ofKey) each.isOver = true
+  }
+
+  settle(subject: string, generation: Generation): void {
+    const writes = this.unknown.filter((each) => each.subject === subject && !each.isOver)
+    if (!writes.every(({ below, pending }) => pending === 0 && below <= generation)) return
+    for (const each of writes) each.isOver = true
   }
 
   standing({ generation, key }: Header.Header, now: number, isInherited: boolean): Standing {
@@ -247,7 +264,7 @@ describe("Confirmations against a model that forgets nothing", () => {
         const confirm = (ask: Asked, generation: Generation): void => {
           real.confirm(headerAt(ask.key, generation), ask.at, ask.mark)
           // Nothing is kept where nothing can make a copy unconfirmed.
-          const isKept = revalidates || isInherited || model.unknown.some(({ isOver }) => !isOver)
+          const isKept = isInherited || real.isActive
           if (ask.mark >= gap && isKept) model.confirm(ask, generation)
         }
         for (const event of events) {
@@ -283,6 +300,12 @@ describe("Confirmations against a model that forgets nothing", () => {
               write.pending -= 1
               write.since = mark
               real.landed(subject, mark)
+              break
+            }
+            case "Settle": {
+              const subject = subjects[event.subject] ?? "a"
+              model.settle(subject, event.generation)
+              real.settle(subject, event.generation)
               break
             }
             case "Gap":

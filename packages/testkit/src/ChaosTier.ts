@@ -189,6 +189,8 @@ export const make = (inner: Tier.Tier, options: Options): Chaos => {
 
   const tier: Tier.Tier = {
     ...inner,
+    // What is looked at without an effect cannot meet a fault.
+    peek: undefined,
     get: (key) =>
       befall("get", ({ fault }) =>
         Effect.flatMap(inner.get(key), (read) => {

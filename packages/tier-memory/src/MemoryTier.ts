@@ -123,6 +123,12 @@ const fromLimits = (name: string, limits: Limits): Tier.Tier => {
         entries.touch(entry)
         return entry.read
       }),
+    peek: (key) => {
+      const entry = entries.find(key)
+      if (entry === undefined) return Tier.miss
+      entries.touch(entry)
+      return entry.read
+    },
     head: (key) => Effect.withFiberSucceed((fiber) => find(key, fiber)?.readHeader ?? Tier.miss),
     put: (blob, options) =>
       Effect.matchEffect(Header.encode(blob.header), {

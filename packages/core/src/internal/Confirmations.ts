@@ -97,9 +97,12 @@ export class Confirmations {
     if ((!this.isActive && !this.hasInherited) || mark < this.forgottenAt) return
     const { key, generation } = header
     this.confirmed.set(key.text, { group: key.group, generation, at, mark })
-    const suspicion = this.suspicions.get(key.text)
-    // All copies of the key are of this generation, or will be found to be others.
-    if (suspicion !== undefined && suspicion.pending === 0 && mark >= suspicion.since) this.suspicions.delete(key.text)
+  }
+
+  /** A write of `subject` at `generation` was acknowledged: no older copy is served any more, suspect or not. */
+  settle(subject: string, generation: Generation): void {
+    const suspicion = this.suspicions.get(subject)
+    if (suspicion?.pending === 0 && suspicion.below <= generation) this.suspicions.delete(subject)
   }
 
   /** The store has something else. */

@@ -66,11 +66,13 @@ export const make = (
 ): Effect.Effect<Member> =>
   Effect.gen(function* () {
     const inProcess = !tier.capabilities.persistent && !tier.capabilities.shared
+    // What lies in process memory has no deadline and no breaker but those that its policy names.
+    const breakerOptions = policy.breaker ?? (inProcess ? false : {})
+    const deadline = policy.deadline ?? (inProcess ? "Infinity" : Policy.defaultDeadline)
     const isUnguarded =
-      inProcess && policy.deadline === undefined && policy.retry === undefined && policy.breaker === undefined
-    const breaker =
-      isUnguarded || policy.breaker === false ? undefined : yield* Breaker.make(tier.name, policy.breaker ?? {}, scope)
-    const guard = Policy.guard(tier.name, policy, scope)
+      inProcess && policy.deadline === undefined && policy.retry === undefined && breakerOptions === false
+    const breaker = breakerOptions === false ? undefined : yield* Breaker.make(tier.name, breakerOptions, scope)
+    const guard = Policy.guard(tier.name, { ...policy, deadline }, scope)
     const asActivity: Policy.Guard = (operation, call) => guard(operation, () => activities.during(call()))
     const measured = inProcess ? asActivity : timed(asActivity, tier.name, onCall)
     const guarded = breaker === undefined ? measured : breaker.around(measured)
@@ -79,7 +81,7 @@ export const make = (
       role,
       inProcess,
       call: isUnguarded ? Policy.unguarded(tier.name) : guarded,
-      deadline: isUnguarded ? undefined : Duration.fromInputUnsafe(policy.deadline ?? Policy.defaultDeadline),
+      deadline: isUnguarded ? undefined : Duration.fromInputUnsafe(deadline),
       maxBytes: policy.maxBytes ?? tier.capabilities.maxBytes ?? Number.POSITIVE_INFINITY,
       admits: policy.secondTouch === true ? onSecondTouch(maxTouched) : () => true,
       breaker: breaker?.state ?? (() => "closed"),

@@ -6,6 +6,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import type { Blob } from "../Blob.ts"
 import type { Chain, Draft, Found, MakeError, NotFound } from "../Chain.ts"
 import { type ChainUnavailable, ProducerTimedOut } from "../ChainError.ts"
@@ -38,6 +39,15 @@ const joining = <A extends { readonly trail: Trail }>(answer: A): A => ({
 const remembered: NotFound = {
   _tag: "NotFound",
   trail: { steps: [{ tier: "absences", outcome: { _tag: "Hit" }, millis: 0 }], joined: false }
+}
+
+/** A tier that throws has a bug, which the lookup that follows meets and records. */
+const attempt = (peek: (key: Key.Key) => Read, key: Key.Key): Read | undefined => {
+  try {
+    return peek(key)
+  } catch {
+    return undefined
+  }
 }
 
 const isUnconfirmed = ({ outcome }: Step): boolean => outcome._tag === "Unconfirmed"
@@ -102,6 +112,25 @@ export const make = <E>(state: State): Reads<E> => {
     return standing === "due" ? Effect.as(Comparison.inBackground(state, blob.header), found) : Effect.succeed(found)
   }
 
+  /** What process memory has and can be answered as it is: the whole of a hit, without another effect. */
+  const glance = (key: Key.Key, fiber: Fiber.Fiber<unknown, unknown>): Found | undefined => {
+    if (front?.tier.peek === undefined || front.isDistrusted || activities.closed) return undefined
+    const read = attempt(front.tier.peek, key)
+    if (read?._tag !== "Hit") return undefined
+    const { blob } = read
+    const { header } = blob
+    if (front.role === "cache" && floors.discards(header)) return undefined
+    let stale = false
+    if (header.freshUntil !== undefined || header.expiresAt !== undefined || confirmations.isActive) {
+      const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+      if (Header.isExpired(header, now)) return undefined
+      if (front.role === "cache" && confirmations.standing(header, now, false) !== "confirmed") return undefined
+      stale = Header.isStale(header, now)
+    }
+    front.counters.hits += 1
+    return { _tag: "Found", blob, stale, trail: frontTrail }
+  }
+
   /** What process memory has; trouble there is met again, and recorded, by the lookup that follows. */
   const peek = (key: Key.Key): Effect.Effect<Found | undefined> =>
     front === undefined || front.isDistrusted || activities.closed
@@ -158,11 +187,15 @@ export const make = <E>(state: State): Reads<E> => {
         flight.producer = producer
         flight.waiters = 1
         return Effect.andThen(
-          launch(key, flight, flights, fly(key, flight)),
+          launch(key, flight, flights, traced(producer === undefined ? "get" : "getOrMake", key, fly(key, flight))),
           wait(flight, of(flight), restore, () => flights.detach(key, flight))
         )
       })
     )
+
+  /** One span per flight; who joins it gets none of his own. */
+  const traced = (operation: "get" | "getOrMake", key: Key.Key, life: Effect.Effect<void>): Effect.Effect<void> =>
+    Effect.withSpan(life, `Chain.${operation}`, { attributes: { chain: state.name, key: key.text } })
 
   /** Begins the life of a flight, in a table where others find it. */
   const launch = (
@@ -340,9 +373,6 @@ export const make = <E>(state: State): Reads<E> => {
 
   // --- operations ------------------------------------------------------------------
 
-  const traced = (name: string, key: Key.Key) =>
-    Effect.withSpan(name, { attributes: { chain: state.name, key: key.text } })
-
   const look = (key: Key.Key): Effect.Effect<Found | NotFound, ChainUnavailable> =>
     Effect.clockWith((clock) => {
       if (!activities.closed && flights.find(key) === undefined && absences.has(key, clock.currentTimeMillisUnsafe())) {
@@ -353,19 +383,30 @@ export const make = <E>(state: State): Reads<E> => {
     })
 
   const get: Reads<E>["get"] = (key) =>
-    Effect.flatMap(peek(key), (found) =>
-      found === undefined ? traced("Chain.get", key)(look(key)) : Effect.succeed(found)
-    )
+    Effect.withFiber((fiber) => {
+      const seenNow = glance(key, fiber)
+      return seenNow === undefined
+        ? Effect.flatMap(peek(key), (found) => (found === undefined ? look(key) : Effect.succeed(found)))
+        : Effect.succeed(seenNow)
+    })
 
-  const getOrMake: Reads<E>["getOrMake"] = (key, producer) =>
-    Effect.flatMap(
-      Effect.flatMap(peek(key), (found) =>
-        found === undefined
-          ? traced("Chain.getOrMake", key)(join<Found, E | MakeError>(key, producer, (flight) => flight.made))
-          : Effect.succeed(found)
-      ),
-      (found) => (found.stale ? Effect.as(refresh(key, producer, found), found) : Effect.succeed(found))
-    )
+  const getOrMake: Reads<E>["getOrMake"] = (key, producer) => {
+    const renewed = (found: Found): Effect.Effect<Found> =>
+      found.stale ? Effect.as(refresh(key, producer, found), found) : Effect.succeed(found)
+    return Effect.withFiber((fiber) => {
+      const seenNow = glance(key, fiber)
+      return seenNow === undefined
+        ? Effect.flatMap(
+            Effect.flatMap(peek(key), (found) =>
+              found === undefined
+                ? join<Found, E | MakeError>(key, producer, (flight) => flight.made)
+                : Effect.succeed(found)
+            ),
+            renewed
+          )
+        : renewed(seenNow)
+    })
+  }
 
   return {
     get,

@@ -135,6 +135,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     remember: (header, since, at) => {
       if (store === undefined || floors.discards(header, since)) return
       headers.set(header)
+      absences.delete(header.key)
       confirmations.confirm(header, at, since)
     },
     repairs,

@@ -55,12 +55,14 @@ export const make = (state: State): Writes => {
   const supersede = (key: Key.Key, generation: Generation): void => {
     floors.raise(key.text, generation)
     storeWrites.overtake(key, generation, false)
+    confirmations.settle(key.text, generation)
     forget(key, generation)
   }
 
   const supersedeGroup = (group: string, generation: Generation): void => {
     floors.raise(group, generation)
     storeWrites.overtakeGroup(group, generation, false)
+    confirmations.settle(group, generation)
     forgetGroup(group)
   }
 
@@ -278,8 +280,8 @@ export const make = (state: State): Writes => {
           if (answer._tag === "Superseded") return conflict(key, answer.current, generation)
           if (answer._tag === "Absent" && expected !== undefined) return conflict(key, "absent", generation)
           if (answer._tag === "Removed") target.counters.removed += 1
-          // With `expected`, a put that came right after the removal must not fall below the floor.
-          const floor = expected === undefined ? generation : expected + 1
+          // What is removed is at most of this generation; with `expected`, a put that came right after it is newer.
+          const floor = (expected ?? generation) + 1
           return Effect.flatMap(dropEverywhere(key, floor), (cached) =>
             announced({ generation, tiers: [Caches.receiptOf(target, answer), ...cached] }, key, floor)
           )
@@ -293,9 +295,9 @@ export const make = (state: State): Writes => {
             unconditional(
               "remove",
               expected,
-              inCachesOnly((generation) => dropEverywhere(key, generation))
+              inCachesOnly((generation) => dropEverywhere(key, generation + 1))
             ),
-            (receipt) => announced(receipt, key, receipt.generation)
+            (receipt) => announced(receipt, key, receipt.generation + 1)
           )
         : fromStore(store)
     )
@@ -303,7 +305,7 @@ export const make = (state: State): Writes => {
 
   const removeGroup: Writes["removeGroup"] = (group, options) => {
     const upTo = options?.upTo
-    const floorOf = (generation: Generation) => (upTo === undefined ? generation : upTo + 1)
+    const floorOf = (generation: Generation) => (upTo ?? generation) + 1
     const drop = (generation: Generation) => dropGroupEverywhere(group, floorOf(generation))
 
     const fromStore = (target: Member): Effect.Effect<RemoveReceipt, WriteError> =>

@@ -69,6 +69,7 @@ export const make = (inner: Tier, overrides: Partial<Tier> = {}): Controlled => 
     heal: (call) => failures.delete(call),
     tier: {
       ...inner,
+      peek: undefined,
       get: (key) => through("get", inner.get(key)),
       head: (key) => through("head", inner.head(key)),
       put: (blob, options) => through("put", inner.put(blob, options)),

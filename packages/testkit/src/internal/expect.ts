@@ -4,19 +4,20 @@
 import { assert } from "@effect/vitest"
 import type { Blob } from "@terrace/core/Blob"
 import * as Body from "@terrace/core/Body"
-import type { Header } from "@terrace/core/Header"
+import * as Header from "@terrace/core/Header"
 import type * as Key from "@terrace/core/Key"
 import type * as Tier from "@terrace/core/Tier"
 import { TierError } from "@terrace/core/TierError"
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 
 /** Compares every field; an absent optional field and an undefined one are the same. */
-export const sameHeader = (actual: Header, expected: Header): void => {
+export const sameHeader = (actual: Header.Header, expected: Header.Header): void => {
   assert.deepStrictEqual(comparable(actual), comparable(expected))
 }
 
-const comparable = (header: Header) => ({
+const comparable = (header: Header.Header) => ({
   group: header.key.group,
   name: header.key.name,
   key: header.key.text,
@@ -48,6 +49,12 @@ export const holds = Effect.fnUntraced(function* (tier: Tier.Tier, blob: Blob) {
   const head = yield* tier.head(blob.header.key)
   if (head._tag !== "Hit") assert.fail(`head of ${blob.header.key.text}: expected Hit, got ${head._tag}`)
   sameHeader(head.header, blob.header)
+
+  const peeked = tier.peek?.(blob.header.key)
+  if (peeked === undefined) return
+  if (peeked._tag !== "Hit") assert.fail(`peek at ${blob.header.key.text}: expected Hit, got ${peeked._tag}`)
+  sameHeader(peeked.blob.header, blob.header)
+  sameBytes(yield* Body.toBytes(peeked.blob.body), yield* Body.toBytes(blob.body))
 })
 
 /** How often a blob may be replaced between its `get` and the opening of its body. */
@@ -89,6 +96,10 @@ export const holdsOneOf = Effect.fnUntraced(function* (
 export const misses = Effect.fnUntraced(function* (tier: Tier.Tier, key: Key.Key) {
   assert.strictEqual((yield* tier.get(key))._tag, "Miss", `get of ${key.text}`)
   assert.strictEqual((yield* tier.head(key))._tag, "Miss", `head of ${key.text}`)
+  const peeked = tier.peek?.(key)
+  if (peeked?._tag !== "Hit") return
+  const now = yield* Clock.currentTimeMillis
+  assert.isTrue(Header.isExpired(peeked.blob.header, now), `peek at ${key.text}: a blob that has not expired`)
 })
 
 /** Puts a blob that the tier must take. */

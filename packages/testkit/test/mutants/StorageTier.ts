@@ -16,6 +16,7 @@ export interface StorageTier {
 export const make = (memory: Tier.Tier): StorageTier => {
   const stored: Tier.Tier = {
     ...memory,
+    peek: undefined,
     name: "storage",
     capabilities: { ...memory.capabilities, persistent: true, shared: true }
   }

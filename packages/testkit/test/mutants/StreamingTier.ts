@@ -52,6 +52,7 @@ const tooLong = ({ key }: Header.Header): TierError =>
 
 export const make = (memory: Tier.Tier): Tier.Tier => ({
   ...memory,
+  peek: undefined,
   name: "streaming",
   capabilities: { ...memory.capabilities, streaming: true, ranges: true },
   get: (key) =>

@@ -11,6 +11,12 @@ import { type Mutant, newest, ofMemory, overwrite, withHeader, withKey } from ".
 
 export const answers: ReadonlyArray<Mutant> = [
   ofMemory(
+    "peek sees nothing",
+    (tier) => ({ ...tier, peek: () => Tier.miss }),
+    "get - answers every field of the header and the bytes as they were put"
+  ),
+
+  ofMemory(
     "the last write wins, however old",
     (tier) => ({ ...tier, put: (blob) => overwrite(tier)(blob) }),
     "put - answers Superseded to an older generation and changes nothing"

@@ -1,5 +1,5 @@
 /**
- * The entries of a memory tier: two levels of maps by group and name, and a ring in order of use.
+ * The entries of a memory tier: a map by key, the members of each group, and a ring in order of use.
  *
  * The ring is doubly linked through the entries, with one node that is no entry between the most and the least recently
  * used, so that finding, touching, adding, dropping and choosing a victim are O(1) whatever the number of entries. (A
@@ -30,7 +30,8 @@ export class Entries {
   /** Number of entries. */
   count = 0
 
-  private readonly groups = new Map<string, Map<string, Entry>>()
+  private readonly byKey = new Map<string, Entry>()
+  private readonly groups = new Map<string, Set<Entry>>()
   private readonly ring: Links
 
   constructor() {
@@ -41,7 +42,7 @@ export class Entries {
   }
 
   find(key: Key.Key): Entry | undefined {
-    return this.groups.get(key.group)?.get(key.name)
+    return this.byKey.get(key.text)
   }
 
   /** Makes the entry the most recently used. */
@@ -53,21 +54,23 @@ export class Entries {
 
   /** Adds an entry as the most recently used; its key must not be there. */
   add(parts: Pick<Entry, "header" | "read" | "readHeader" | "charge">): void {
-    const { group, name } = parts.header.key
+    const { group, text } = parts.header.key
     const entry: Entry = { ...parts, newer: this.ring, older: this.ring }
     this.linkAsNewest(entry)
+    this.byKey.set(text, entry)
     const members = this.groups.get(group)
-    if (members === undefined) this.groups.set(group, new Map([[name, entry]]))
-    else members.set(name, entry)
+    if (members === undefined) this.groups.set(group, new Set([entry]))
+    else members.add(entry)
     this.bytes += entry.charge
     this.count++
   }
 
   drop(entry: Entry): void {
-    const { group, name } = entry.header.key
+    const { group, text } = entry.header.key
     unlink(entry)
+    this.byKey.delete(text)
     const members = this.groups.get(group)
-    members?.delete(name)
+    members?.delete(entry)
     if (members?.size === 0) this.groups.delete(group)
     this.bytes -= entry.charge
     this.count--
@@ -80,7 +83,7 @@ export class Entries {
 
   /** The entries of a group; dropping them while iterating is allowed. */
   members(group: string): Iterable<Entry> {
-    return this.groups.get(group)?.values() ?? []
+    return this.groups.get(group) ?? []
   }
 
   /** Names of the groups, in no order. */
