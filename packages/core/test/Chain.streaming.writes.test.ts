@@ -4,7 +4,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
+import * as Body from "../src/Body.ts"
 import * as Chain from "../src/Chain.ts"
+import * as State from "../src/internal/state.ts"
+import * as Tee from "../src/internal/tee.ts"
+import type { Tier } from "../src/Tier.ts"
 import * as Key from "../src/Key.ts"
 import { Unavailable } from "../src/TierError.ts"
 import * as Controlled from "./support/Controlled.ts"
@@ -26,7 +30,7 @@ import {
   readAll,
   reader,
   remains,
-  steps,
+  settled,
   test,
   tierOf
 } from "./support/streaming.ts"
@@ -115,7 +119,7 @@ describe("a write", () => {
               yield* write(made.chain)
               do {
                 assert.notStrictEqual(yield* generationOf(made.chain), 1)
-                yield* steps(5)
+                yield* Effect.yieldNow
               } while (reading.pollUnsafe() === undefined)
               yield* made.chain.idle
 
@@ -146,6 +150,28 @@ describe("a write", () => {
 
       assert.isFalse(yield* isOldIn(near.tier))
       yield* chain.idle
+      assert.deepStrictEqual(yield* remains, nothing)
+    }))
+
+  test("that comes while the caches are being asked ends the copy before they get anything", () =>
+    Effect.gen(function* () {
+      const near = yield* tierOf("near")
+      const { body, header } = blobAt(1)
+      const state = yield* State.make({ name: "test", caches: [near] })
+      const { put } = near.tier
+      const asked: Tier["put"] = (blob) =>
+        Effect.suspend(() => {
+          state.tees.abort(key)
+          return put(blob)
+        })
+      Object.assign(near.tier, { put: asked })
+      const copy = yield* Tee.begin(state, header, state.caches)
+      if (copy === undefined) return assert.fail("no copy has begun")
+      yield* copy.feed(yield* Body.toBytes(body))
+      yield* settled
+
+      assert.deepStrictEqual([near.counts.puts, near.counts.taken], [1, 0])
+      assert.isTrue(state.tees.allows(key))
       assert.deepStrictEqual(yield* remains, nothing)
     }))
 

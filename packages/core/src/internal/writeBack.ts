@@ -75,8 +75,10 @@ export const make = (state: State): WriteBack => {
   /**
    * The caches' part, while the blob is held: what they have of the replaced one must go even if they do not take this.
    */
-  const renew = (blob: Blob, since: Mark, replaced: Generation | undefined): Effect.Effect<void> =>
-    Effect.forEach(
+  const renew = (blob: Blob, since: Mark, replaced: Generation | undefined): Effect.Effect<void> => {
+    // A reader who still reads what is replaced must not leave a copy of it behind.
+    if (replaced !== undefined) state.tees.abort(blob.header.key)
+    return Effect.forEach(
       caches,
       (cache) => {
         if (replaced === undefined) return isOver() ? Effect.void : Effect.asVoid(admit(cache, blob, since))
@@ -90,6 +92,7 @@ export const make = (state: State): WriteBack => {
       },
       { concurrency: "unbounded", discard: true }
     )
+  }
 
   /** Tentative from its first try to the end of its last. */
   const intoStore = (target: Member, blob: Blob, replaced: Generation | undefined): Effect.Effect<Write, TierError> =>
