@@ -22,6 +22,7 @@ import * as Invalidations from "./internal/invalidations.ts"
 import type * as Member from "./internal/member.ts"
 import * as Reads from "./internal/reads.ts"
 import * as State from "./internal/state.ts"
+import * as Superseding from "./internal/superseding.ts"
 import * as Writes from "./internal/writes.ts"
 import type * as Key from "./Key.ts"
 import type { Policy } from "./Policy.ts"
@@ -166,13 +167,18 @@ export interface TierExplanation {
   readonly standing: "confirmed" | "due" | "unconfirmed" | undefined
 }
 
+/** What a read would be answered. */
+export type ExpectedAnswer =
+  | { readonly _tag: "Found"; readonly tier: string; readonly header: Header.Header }
+  /** `isRemembered`: for a moment, without asking a tier. */
+  | { readonly _tag: "NotFound"; readonly isRemembered: boolean }
+  /** Absence could not be proven. */
+  | { readonly _tag: "Unavailable" }
+
 /** Why a read of a key would be answered as it would. */
 export interface Explanation {
   readonly key: string
-  /** Name of the tier that would answer, or `not-found`, or `unavailable`: absence could not be proven. */
-  readonly answer: string
-  /** Reads are answered `NotFound` without asking anyone, for a moment. */
-  readonly isAbsenceRemembered: boolean
+  readonly answer: ExpectedAnswer
   /** Copies in caches below this generation count as absent; 0: none do. */
   readonly floor: Generation.Generation
   readonly tiers: ReadonlyArray<TierExplanation>
@@ -266,14 +272,14 @@ export const make = <E = never>(options: Options): Effect.Effect<Chain<E>, never
       heads.detachGroup(group)
       state.tees.abortGroup(group)
     }
-    const { learn, ...writes } = Writes.make(state)
-    yield* Invalidations.listen(state, learn)
+    const superseding = Superseding.make(state)
+    yield* Invalidations.listen(state, superseding)
     const chain: Chain<E> = {
       name: options.name,
       get,
       head,
       getOrMake,
-      ...writes,
+      ...Writes.make(state, superseding),
       scan: (scanOptions) =>
         state.store === undefined
           ? Stream.fail(

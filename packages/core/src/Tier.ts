@@ -143,6 +143,7 @@ export interface Tier {
    * - `Declined` means that this tier does not take this blob; what it held of the key stays.
    * - every field of the header is kept exactly, or the put is refused.
    * - interrupted, or with a stream that fails, it has happened whole or not at all; the stream is closed in any case.
+   * - opens a streamed body at most once, and whole: what is copied while it is read cannot be read again.
    */
   readonly put: (blob: Blob, options?: PutOptions) => Effect.Effect<Write, TierError>
 

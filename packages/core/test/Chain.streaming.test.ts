@@ -67,6 +67,19 @@ describe("a streamed body", () => {
       )
     }))
 
+  test("of a tier in process memory is held to its length like any other", () =>
+    Effect.gen(function* () {
+      const { blob, chain, near } = yield* foundNear({ capabilities: { persistent: false, shared: false } })
+      near.alter = (chunk, index) => (index === 2 ? [chunk, chunk] : [chunk])
+
+      const found = yield* find(chain)
+      const failure = yield* failureOf(readAll(found.blob))
+
+      assert.deepStrictEqual(outcomes(found), ["near Hit"])
+      assert.strictEqual(found.blob.header.generation, blob.header.generation)
+      assert.strictEqual(failure, "Unknown")
+    }))
+
   test("is not read ahead of its reader", () =>
     Effect.gen(function* () {
       const { chain, far } = yield* nearAndFar()

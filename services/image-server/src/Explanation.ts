@@ -17,43 +17,6 @@ export interface Explained {
   readonly variant: Chain.Explanation | undefined
 }
 
-export type Answer =
-  | { readonly _tag: "Found"; readonly tier: string; readonly header: Header.Header }
-  /** `isRemembered`: without asking a tier. */
-  | { readonly _tag: "NotFound"; readonly isRemembered: boolean }
-  | { readonly _tag: "Unavailable" }
-
-/**
- * What a read of a chain would answer.
- *
- * Behavior:
- * - the first copy that a chain takes answers; one that is not confirmed only if the store has the same, or cannot say.
- * - an absence that is remembered is answered unless the first tier has a copy.
- */
-export const answerOf = ({ answer, isAbsenceRemembered, tiers }: Chain.Explanation): Answer => {
-  const store = tiers.find(({ role }) => role === "store")
-  for (const [position, copy] of tiers.entries()) {
-    if (copy.outcome._tag === "Hit" && copy.header !== undefined && !isRefuted(copy, store)) {
-      return isAbsenceRemembered && position > 0
-        ? { _tag: "NotFound", isRemembered: true }
-        : { _tag: "Found", tier: copy.tier, header: copy.header }
-    }
-  }
-  return answer === "unavailable" && !isAbsenceRemembered
-    ? { _tag: "Unavailable" }
-    : { _tag: "NotFound", isRemembered: isAbsenceRemembered }
-}
-
-/** The comparison with the store, which a copy that is not confirmed goes through first, would drop it. */
-const isRefuted = ({ header, standing }: Chain.TierExplanation, store: Chain.TierExplanation | undefined): boolean => {
-  if (standing !== "unconfirmed" || store === undefined) return false
-  const { outcome } = store
-  if (outcome._tag === "Hit") {
-    return store.header?.generation !== header?.generation || store.header?.digest !== header?.digest
-  }
-  return outcome._tag === "Miss" || outcome._tag === "Expired"
-}
-
 // -----------------------------------------------------------------------------
 // Words
 // -----------------------------------------------------------------------------
@@ -106,8 +69,8 @@ export interface Report extends Verdict {
 
 /** Words an explanation; `answer` and `from` are those of what was asked for. */
 export const describe = (id: string, preset: string | undefined, { master, variant }: Explained): Report => {
-  const ofMaster = verdict(answerOf(master))
-  const ofVariant = variant && variantVerdict(answerOf(variant), ofMaster)
+  const ofMaster = verdict(master.answer)
+  const ofVariant = variant && variantVerdict(variant.answer, ofMaster)
   return {
     id,
     preset,
@@ -117,7 +80,7 @@ export const describe = (id: string, preset: string | undefined, { master, varia
   }
 }
 
-const verdict = (answer: Answer): Verdict => {
+const verdict = (answer: Chain.ExpectedAnswer): Verdict => {
   switch (answer._tag) {
     case "Found":
       return { answer: "found", from: answer.tier }
@@ -129,7 +92,7 @@ const verdict = (answer: Answer): Verdict => {
 }
 
 /** A variant that no tier has is made, whatever its caches say, if its master can be read. */
-const variantVerdict = (variant: Answer, master: Verdict): Verdict =>
+const variantVerdict = (variant: Chain.ExpectedAnswer, master: Verdict): Verdict =>
   variant._tag === "Found"
     ? verdict(variant)
     : master.answer === "found"

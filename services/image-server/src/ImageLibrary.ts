@@ -23,7 +23,7 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import { hash } from "node:crypto"
 import { crc32 } from "node:zlib"
-import * as Explanation from "./Explanation.ts"
+import type * as Explanation from "./Explanation.ts"
 import * as ImageAttributes from "./ImageAttributes.ts"
 import * as ImageKeys from "./ImageKeys.ts"
 import * as Originals from "./Originals.ts"
@@ -235,7 +235,11 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       if (master._tag === "NotFound" || master.blob.header.digest !== header.digest) {
         return yield* new MasterChanged({ id: header.key.group })
       }
-      const rendered = yield* engine.render(yield* Body.toBytes(master.blob.body), preset)
+      // A master that is streamed may be replaced before its first byte is read.
+      const bytes = yield* Effect.catchReason(Body.toBytes(master.blob.body), "TierError", "Gone", () =>
+        Effect.fail(new MasterChanged({ id: header.key.group }))
+      )
+      const rendered = yield* engine.render(bytes, preset)
       return { bytes: rendered.bytes, contentType: rendered.contentType }
     })
 
@@ -275,7 +279,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   const explain: ImageLibrary["Service"]["explain"] = (id, preset) =>
     Effect.gen(function* () {
       const master = yield* masters.explain(ImageKeys.master(id))
-      const answer = Explanation.answerOf(master)
+      const { answer } = master
       if (preset === undefined || answer._tag === "NotFound") return { master, variant: undefined }
       // The chain may remember the header of a master that no tier can show now; variants are found by that.
       const remembered = Effect.orElseSucceed(Effect.map(masters.head(ImageKeys.master(id)), headerOf), () => undefined)
@@ -285,7 +289,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
 
   // Not by `head`, whose answer may be one that is remembered.
   const ready = Effect.flatMap(masters.explain(ImageKeys.probe), ({ answer, tiers }) =>
-    answer === "unavailable" ? Effect.fail(unavailable(ImageKeys.probe, tiers)) : Effect.void
+    answer._tag === "Unavailable" ? Effect.fail(unavailable(ImageKeys.probe, tiers)) : Effect.void
   )
 
   const chains: ReadonlyArray<TierStatus.Member> = [

@@ -31,59 +31,18 @@ const store = (parts: Partial<Chain.TierExplanation> = {}) => tier("store", { ro
 const explained = (
   tiers: ReadonlyArray<Chain.TierExplanation>,
   parts: Partial<Chain.Explanation> = {}
-): Chain.Explanation => ({ key: key.text, answer: "not-found", isAbsenceRemembered: false, floor: 0, tiers, ...parts })
+): Chain.Explanation => ({
+  key: key.text,
+  answer: { _tag: "NotFound", isRemembered: false },
+  floor: 0,
+  tiers,
+  ...parts
+})
 
-const unconfirmed = { header: header(1), standing: "unconfirmed" } as const
 const failed = { outcome: { _tag: "Failed", reason: "TimedOut" } } as const
-
-const answers = (explanation: Chain.Explanation): string => {
-  const answer = Explanation.answerOf(explanation)
-  return answer._tag === "Found" ? `${answer.tier} ${answer.header.generation}` : answer._tag
-}
-
-describe("Explanation.answerOf", () => {
-  it("is the first copy that the chain takes", () => {
-    assert.strictEqual(answers(explained([tier("memory"), tier("disk", { header: header(1) }), store()])), "disk 1")
-    for (const outcome of [{ _tag: "Outdated" }, { _tag: "Expired" }] as const) {
-      const passed = tier("memory", { header: header(1), outcome })
-      assert.strictEqual(answers(explained([passed, store({ header: header(2) })])), "store 2")
-    }
-  })
-
-  it("is a copy that is not confirmed only if the store has the same, or cannot say", () => {
-    const memory = tier("memory", unconfirmed)
-    assert.strictEqual(answers(explained([memory, store({ header: header(1) })])), "memory 1")
-    assert.strictEqual(answers(explained([memory, store(failed)])), "memory 1")
-    assert.strictEqual(
-      answers(explained([memory, store({ outcome: { _tag: "Skipped", why: "breaker-open" } })])),
-      "memory 1"
-    )
-    assert.strictEqual(answers(explained([memory, store({ header: header(2) })])), "store 2")
-    assert.strictEqual(answers(explained([memory, store()], { answer: "memory" })), "NotFound")
-    assert.strictEqual(answers(explained([memory, tier("disk", unconfirmed), store()])), "NotFound")
-    const due = tier("memory", { header: header(1), standing: "due" })
-    assert.strictEqual(answers(explained([due, store({ header: header(2) })])), "memory 1")
-  })
-
-  it("is an absence that is remembered, unless the first tier has a copy", () => {
-    const isAbsenceRemembered = true
-    assert.strictEqual(
-      answers(explained([tier("memory"), store({ header: header(1) })], { isAbsenceRemembered })),
-      "NotFound"
-    )
-    assert.strictEqual(
-      answers(explained([tier("memory", { header: header(1) }), store()], { isAbsenceRemembered })),
-      "memory 1"
-    )
-    assert.strictEqual(
-      answers(explained([tier("memory"), store(failed)], { isAbsenceRemembered, answer: "unavailable" })),
-      "NotFound"
-    )
-  })
-
-  it("is nothing where absence cannot be proven", () => {
-    assert.strictEqual(answers(explained([tier("memory"), store(failed)], { answer: "unavailable" })), "Unavailable")
-  })
+const unavailable = { answer: { _tag: "Unavailable" } } as const
+const found = (tier: string): Pick<Chain.Explanation, "answer"> => ({
+  answer: { _tag: "Found", tier, header: header(7) }
 })
 
 describe("Explanation.describe", () => {
@@ -93,7 +52,7 @@ describe("Explanation.describe", () => {
     const { digest, size } = header(7)
     const master = explained(
       [tier("memory", { header: header(7, 1_800_000_000_000), standing: "confirmed" }), store({ header: header(7) })],
-      { floor: 5 }
+      { floor: 5, ...found("memory") }
     )
 
     assert.deepStrictEqual(json(Explanation.describe("hero", undefined, { master, variant: undefined })), {
@@ -140,7 +99,7 @@ describe("Explanation.describe", () => {
         store({ ...failed, breaker: "half-open" }),
         store({ outcome: { _tag: "Skipped", why: "breaker-open" }, breaker: "open" })
       ],
-      { answer: "unavailable" }
+      unavailable
     )
     const report = Explanation.describe("hero", undefined, { master, variant: undefined })
     assert.deepStrictEqual([report.answer, report.from], ["unavailable", undefined])
@@ -160,17 +119,20 @@ describe("Explanation.describe", () => {
   }
 
   it("says of a variant that no tier has that it would be made, if its master can be read", () => {
-    const present = explained([store({ header: header(1) })], { answer: "store" })
-    const gone = explained([store(failed)], { answer: "unavailable" })
-    const made = explained([tier("memory"), tier("disk", failed)], { answer: "unavailable" })
-    const kept = explained([tier("memory"), tier("disk", { header: header(1) })], { answer: "disk" })
+    const present = explained([store({ header: header(1) })], found("store"))
+    const gone = explained([store(failed)], unavailable)
+    const made = explained([tier("memory"), tier("disk", failed)], unavailable)
+    const kept = explained([tier("memory"), tier("disk", { header: header(1) })], found("disk"))
     assert.strictEqual(answerFor({ master: present, variant: made }), "made producer")
     assert.strictEqual(answerFor({ master: present, variant: kept }), "found disk")
     assert.strictEqual(answerFor({ master: gone, variant: kept }), "found disk")
     assert.strictEqual(answerFor({ master: gone, variant: made }), "unavailable undefined")
     assert.strictEqual(answerFor({ master: gone, variant: undefined }), "unavailable undefined")
     assert.strictEqual(
-      answerFor({ master: explained([store()], { isAbsenceRemembered: true }), variant: undefined }),
+      answerFor({
+        master: explained([store()], { answer: { _tag: "NotFound", isRemembered: true } }),
+        variant: undefined
+      }),
       "not-found absences"
     )
   })

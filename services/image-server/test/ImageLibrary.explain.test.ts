@@ -110,8 +110,8 @@ describe("ImageLibrary.explain", () => {
         const { images, memory, store } = given
         const before = yield* images.explain("hero", Preset.thumb)
         yield* images.explain("hero", Preset.thumb)
-        assert.isFalse(before.master.isAbsenceRemembered)
-        assert.isFalse((yield* images.explain("hero", undefined)).master.isAbsenceRemembered)
+        assert.deepStrictEqual(before.master.answer, { _tag: "NotFound", isRemembered: false })
+        assert.deepStrictEqual((yield* images.explain("hero", undefined)).master.answer, before.master.answer)
         yield* upload(given, 20)
         yield* forget(given)
         const { entries } = yield* memory.usage

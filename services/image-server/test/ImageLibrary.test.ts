@@ -1,6 +1,7 @@
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import type { Tier } from "@terrace/core/Tier"
+import * as Body from "@terrace/core/Body"
+import { hit, type Tier } from "@terrace/core/Tier"
 import { TierError, Unavailable } from "@terrace/core/TierError"
 import * as Images from "@terrace/image/Images"
 import * as Preset from "@terrace/image/Preset"
@@ -10,6 +11,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
+import * as Stream from "effect/Stream"
 import { join } from "node:path"
 import sharp from "sharp"
 import * as ImageKeys from "../src/ImageKeys.ts"
@@ -28,10 +30,11 @@ const counting = Effect.map(FileSystem.FileSystem, (files) => {
   return { counted, opened }
 })
 
-const library = (root: string) =>
+const library = (root: string, options: { readonly inlineBelow?: number; readonly through?: typeof passing } = {}) =>
   Effect.gen(function* () {
+    const { inlineBelow, through = passing } = options
     const memory = yield* MemoryTier.make({ maxBytes: 10_000_000 })
-    const store = yield* FilesystemTier.make({ root: join(root, "masters"), role: "store" })
+    const store = through(yield* FilesystemTier.make({ root: join(root, "masters"), role: "store", inlineBelow }))
     const disk = yield* FilesystemTier.make({ root: join(root, "variants"), role: "cache" })
     return yield* ImageLibrary.make({
       store,
@@ -41,6 +44,8 @@ const library = (root: string) =>
       presets: new Map([["thumb", Preset.thumb]])
     })
   })
+
+const passing = (store: Tier): Tier => store
 
 const temporaryDirectory = Effect.flatMap(FileSystem.FileSystem, (files) => files.makeTempDirectoryScoped())
 
@@ -52,6 +57,41 @@ const png = (width: number, height: number): Promise<Buffer> =>
     .toBuffer()
 
 const unconditional = () => Effect.undefined
+
+describe("ImageLibrary - a master that is streamed", () => {
+  it.live("may be replaced before its first byte is read: the variant is made of what is there then", () =>
+    Effect.gen(function* () {
+      let beforeOpening: Effect.Effect<unknown> = Effect.void
+      const through = (store: Tier): Tier => ({
+        ...store,
+        get: (key) =>
+          Effect.map(store.get(key), (read) => {
+            if (read._tag !== "Hit" || read.blob.body._tag === "Inline") return read
+            const { body, header } = read.blob
+            const open = (range?: Body.Range) =>
+              Stream.unwrap(Effect.suspend(() => Effect.as(beforeOpening, body.open(range))))
+            return hit({ header, body: Body.streamed(body.size, open) })
+          })
+      })
+      const root = yield* temporaryDirectory
+      const image = yield* Effect.promise(() => png(300, 300))
+      yield* Effect.scoped(Effect.flatMap(library(root), (images) => images.ingest("hero", image, {}, unconditional)))
+      const images = yield* library(root, { inlineBelow: 1, through })
+      const replacement = yield* Effect.promise(() => png(200, 100))
+      let replacements = 0
+      beforeOpening = Effect.suspend(() => {
+        replacements += 1
+        beforeOpening = Effect.void
+        return Effect.orDie(images.ingest("hero", replacement, {}, unconditional))
+      })
+
+      const answer = yield* images.variant("hero", Preset.thumb)
+
+      assert.strictEqual(replacements, 1)
+      assert.isTrue(answer._tag === "Found" && answer.master.attributes["image.width"] === "200")
+    }).pipe(Effect.provide([NodeFileSystem.layer, Images.layer()]))
+  )
+})
 
 describe("ImageLibrary - an image that is only on disk", () => {
   it.live("is read once for a thousand readers at the same time", () =>

@@ -20,8 +20,8 @@ interface Absence {
   readonly group: string
   /** When the lookup that has proven it began. */
   readonly since: Mark
-  /** Unix milliseconds. */
-  readonly until: number
+  /** By the monotonic clock, in nanoseconds: a clock that is set back must not make it last longer. */
+  readonly until: bigint
 }
 
 export class Absences {
@@ -41,13 +41,11 @@ export class Absences {
     this.entries = new BoundedMap(this.millis > 0 ? limit : 0)
   }
 
-  /** Whether the key is known to be nowhere. */
-  has(key: Key, now: number): boolean {
+  /** Whether the key is known to be nowhere; `now` by the monotonic clock, in nanoseconds. */
+  has(key: Key, now: bigint): boolean {
     const absence = this.entries.get(key.text)
     if (absence === undefined) return false
-    // A clock that went back must not make it last longer.
-    const isLasting = now < absence.until && absence.until - now <= this.millis
-    if (isLasting && !this.confirmations.isSuspect(key, absence.since)) return true
+    if (now < absence.until && !this.confirmations.isSuspect(key, absence.since)) return true
     this.entries.delete(key.text)
     return false
   }
@@ -59,7 +57,8 @@ export class Absences {
       : Effect.clockWith((clock) =>
           Effect.map(Random.next, (random) => {
             if (since < Math.max(this.presentAt, this.present.get(key.text) ?? 0)) return
-            const until = clock.currentTimeMillisUnsafe() + this.millis * (1 - random / 5)
+            const nanos = BigInt(Math.round(this.millis * (1 - random / 5) * 1e6))
+            const until = clock.monotonicTimeNanosUnsafe() + nanos
             this.entries.set(key.text, { group: key.group, since, until })
           })
         )

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type { Explanation, TierExplanation } from "../Chain.ts"
+import type { ExpectedAnswer, Explanation, TierExplanation } from "../Chain.ts"
 import * as Header from "../Header.ts"
 import type { Key } from "../Key.ts"
 import type { Member } from "./member.ts"
@@ -13,20 +13,30 @@ export const explain = (state: State, key: Key): Effect.Effect<Explanation> =>
   Effect.clockWith((clock) =>
     Effect.map(
       Effect.forEach(state.members, (member) => ask(state, member, key), { concurrency: "unbounded" }),
-      (tiers): Explanation => {
-        const answering = tiers.find((tier) => tier.outcome._tag === "Hit" && isTaken(tier, tiers.at(-1)))
-        const decisive = state.store === undefined ? tiers : tiers.slice(-1)
-        const isProven = decisive.every(({ outcome }) => outcome._tag !== "Skipped" && outcome._tag !== "Failed")
-        return {
-          key: key.text,
-          answer: answering?.tier ?? (isProven ? "not-found" : "unavailable"),
-          isAbsenceRemembered: state.absences.has(key, clock.currentTimeMillisUnsafe()),
-          floor: state.floors.of(key),
-          tiers
-        }
-      }
+      (tiers): Explanation => ({
+        key: key.text,
+        answer: answerOf(state, tiers, state.absences.has(key, clock.monotonicTimeNanosUnsafe())),
+        floor: state.floors.of(key),
+        tiers
+      })
     )
   )
+
+/** The first copy that a read would take; an absence that is remembered is answered unless the first tier has one. */
+const answerOf = (
+  { store }: State,
+  tiers: ReadonlyArray<TierExplanation>,
+  isAbsenceRemembered: boolean
+): ExpectedAnswer => {
+  const position = tiers.findIndex((tier) => tier.outcome._tag === "Hit" && isTaken(tier, tiers.at(-1)))
+  const { header, tier } = tiers[position] ?? {}
+  if (isAbsenceRemembered && position !== 0) return { _tag: "NotFound", isRemembered: true }
+  if (tier !== undefined && header !== undefined) return { _tag: "Found", tier, header }
+  const decisive = store === undefined ? tiers : tiers.slice(-1)
+  return decisive.every(({ outcome }) => outcome._tag !== "Skipped" && outcome._tag !== "Failed")
+    ? { _tag: "NotFound", isRemembered: false }
+    : { _tag: "Unavailable" }
+}
 
 /** A copy that is not confirmed is compared first: the store must have the same, or not be able to say. */
 const isTaken = ({ header, standing }: TierExplanation, store: TierExplanation | undefined): boolean =>

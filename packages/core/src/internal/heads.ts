@@ -84,7 +84,7 @@ export const make = (state: State): Heads => {
           if (standing === "confirmed") return Effect.succeed(answer)
           if (standing === "due") return Effect.as(Comparison.inBackground(state, header), answer)
         }
-        if (absences.has(key, now)) {
+        if (absences.has(key, clock.monotonicTimeNanosUnsafe())) {
           state.counters.absences += 1
           return Effect.succeed({ _tag: "NotFound", trail: remembered })
         }

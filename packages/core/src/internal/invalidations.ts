@@ -8,14 +8,19 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import { type Bus, BusError, type Invalidation } from "../Bus.ts"
 import type { Generation } from "../Generation.ts"
+import * as Key from "../Key.ts"
 import { bounded } from "./bounded.ts"
 import type { State } from "./state.ts"
+import type { Superseding } from "./superseding.ts"
 
 /** Time that sending a message may add to a write. */
 const deadline = Duration.seconds(1)
 
 /** Messages that are acted on at the same time: a cache that is slow to drop one copy keeps no other from being dropped. */
 const concurrency = 64
+
+/** Greatest generation that is believed of another node: that of the year 2112. */
+const maxLearned = 2 ** 52
 
 /** Whether the other nodes were told of a write; undefined: there is no bus. */
 export type Announced = "sent" | "failed" | undefined
@@ -51,11 +56,36 @@ const forgetAll = ({ absences, confirmations, floors }: State): void => {
   absences.forgetAll()
 }
 
+/** Takes note of a write that another node has made. */
+const learn = (
+  { activities, generations, storeWrites }: State,
+  { dropGroupInCaches, dropInCaches, learnOf, learnOfGroup }: Superseding,
+  { generation, group, name }: Invalidation
+): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    // One that is no generation, or would leave no room for those that must follow, changes nothing.
+    if (!Number.isSafeInteger(generation) || generation > maxLearned) return Effect.void
+    if (name === undefined) {
+      if (!Key.isGroup(group)) return Effect.void
+      generations.witness(generation)
+      learnOfGroup(group, generation)
+      storeWrites.overtakeGroup(group, generation, true)
+      return Effect.asVoid(activities.during(dropGroupInCaches(group, generation)))
+    }
+    const parsed = Key.make(group, name)
+    if (parsed._tag === "Failure") return Effect.void
+    const key = parsed.success
+    generations.witness(generation)
+    learnOf(key, generation)
+    storeWrites.overtake(key, generation, true)
+    return Effect.asVoid(activities.during(dropInCaches(key, generation)))
+  })
+
 /** Listens to the other nodes for as long as the chain lives. */
-export const listen = (state: State, learn: (invalidation: Invalidation) => Effect.Effect<void>): Effect.Effect<void> =>
+export const listen = (state: State, superseding: Superseding): Effect.Effect<void> =>
   state.bus === undefined
     ? Effect.void
-    : listenTo(state, state.bus.events, learn).pipe(
+    : listenTo(state, state.bus.events, (invalidation) => learn(state, superseding, invalidation)).pipe(
         Effect.onExit(() =>
           Effect.suspend(() => {
             forgetAll(state)
@@ -72,7 +102,7 @@ export const listen = (state: State, learn: (invalidation: Invalidation) => Effe
 const listenTo = (
   state: State,
   events: Bus["events"],
-  learn: (invalidation: Invalidation) => Effect.Effect<void>
+  onInvalidation: (invalidation: Invalidation) => Effect.Effect<void>
 ): Effect.Effect<void> =>
   Effect.flatMap(Semaphore.make(concurrency), (semaphore) =>
     Stream.runForEach(events, (event) =>
@@ -82,7 +112,7 @@ const listenTo = (
           ? Effect.andThen(
               semaphore.take(1),
               // Its floor is raised before the next message is looked at.
-              Effect.forkIn(Effect.ensuring(learn(event), semaphore.release(1)), state.scope, {
+              Effect.forkIn(Effect.ensuring(onInvalidation(event), semaphore.release(1)), state.scope, {
                 startImmediately: true
               })
             )

@@ -6,7 +6,6 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import type { Blob } from "../Blob.ts"
 import type { Chain, Draft, Found, MakeError, NotFound } from "../Chain.ts"
 import { type ChainUnavailable, ProducerTimedOut } from "../ChainError.ts"
@@ -14,11 +13,10 @@ import { Flight, Flights, unanswered, wait } from "../Flight.ts"
 import type { Generation } from "../Generation.ts"
 import * as Header from "../Header.ts"
 import type * as Key from "../Key.ts"
-import type { Read } from "../Tier.ts"
 import type { Step, Trail } from "../Trail.ts"
 import { Backoffs } from "./Backoffs.ts"
 import { bounded } from "./bounded.ts"
-import * as Comparison from "./comparison.ts"
+import * as Front from "./front.ts"
 import * as Lookup from "./lookup.ts"
 import { blobOf, type State, unavailable } from "./state.ts"
 import * as Streaming from "./streaming.ts"
@@ -41,15 +39,6 @@ const remembered: NotFound = {
   trail: { steps: [{ tier: "absences", outcome: { _tag: "Hit" }, millis: 0 }], joined: false }
 }
 
-/** A tier that throws has a bug, which the lookup that follows meets and records. */
-const attempt = (peek: (key: Key.Key) => Read, key: Key.Key): Read | undefined => {
-  try {
-    return peek(key)
-  } catch {
-    return undefined
-  }
-}
-
 const isUnconfirmed = ({ outcome }: Step): boolean => outcome._tag === "Unconfirmed"
 
 const isCorrupt = ({ outcome }: Step): boolean => outcome._tag === "Failed" && outcome.reason === "Corrupt"
@@ -64,7 +53,6 @@ export const make = <E>(state: State): Reads<E> => {
     absences,
     activities,
     caches,
-    confirmations,
     counters,
     floors,
     generations,
@@ -79,66 +67,8 @@ export const make = <E>(state: State): Reads<E> => {
   /** Flights that make a stale blob anew. Readers find the stale one by themselves; who needs the new one waits for it. */
   const refreshes = new Flights<KeyFlight>()
   const backoffs = new Backoffs(state.maxRemembered)
+  const { glance, peek } = Front.make(state)
   const { copyUp, writeMade } = WriteBack.make(state)
-
-  // --- process memory ----------------------------------------------------------
-
-  const front = members[0]?.inProcess === true ? members[0] : undefined
-  const frontTrail: Trail = {
-    steps: front === undefined ? [] : [{ tier: front.tier.name, outcome: { _tag: "Hit" }, millis: 0 }],
-    joined: false
-  }
-  const nothing: Effect.Effect<Found | undefined> = Effect.undefined
-
-  const seen = (read: Read): Effect.Effect<Found | undefined> => {
-    if (front === undefined || read._tag !== "Hit") return nothing
-    const { blob } = read
-    if (front.role === "cache" && floors.discards(blob.header)) return nothing
-    if (blob.header.freshUntil === undefined && blob.header.expiresAt === undefined && !confirmations.isActive) {
-      front.counters.hits += 1
-      return Effect.succeed({ _tag: "Found", blob, stale: false, trail: frontTrail })
-    }
-    return Effect.flatMap(Clock.currentTimeMillis, (now) => seenAt(blob, now))
-  }
-
-  /** What depends on time: whether it has expired, is stale, and is known to be what the store has. */
-  const seenAt = (blob: Blob, now: number): Effect.Effect<Found | undefined> => {
-    if (front === undefined || Header.isExpired(blob.header, now)) return nothing
-    const standing = front.role === "store" ? "confirmed" : confirmations.standing(blob.header, now, false)
-    // The lookup that follows compares it.
-    if (standing === "unconfirmed" && store !== undefined) return nothing
-    front.counters.hits += 1
-    const found: Found = { _tag: "Found", blob, stale: Header.isStale(blob.header, now), trail: frontTrail }
-    return standing === "due" ? Effect.as(Comparison.inBackground(state, blob.header), found) : Effect.succeed(found)
-  }
-
-  /** What process memory has and can be answered as it is: the whole of a hit, without another effect. */
-  const glance = (key: Key.Key, fiber: Fiber.Fiber<unknown, unknown>): Found | undefined => {
-    if (front?.tier.peek === undefined || front.isDistrusted || activities.closed) return undefined
-    const read = attempt(front.tier.peek, key)
-    if (read?._tag !== "Hit") return undefined
-    const { blob } = read
-    const { header } = blob
-    if (front.role === "cache" && floors.discards(header)) return undefined
-    let stale = false
-    if (header.freshUntil !== undefined || header.expiresAt !== undefined || confirmations.isActive) {
-      const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
-      if (Header.isExpired(header, now)) return undefined
-      if (front.role === "cache" && confirmations.standing(header, now, false) !== "confirmed") return undefined
-      stale = Header.isStale(header, now)
-    }
-    front.counters.hits += 1
-    return { _tag: "Found", blob, stale, trail: frontTrail }
-  }
-
-  /** What process memory has; trouble there is met again, and recorded, by the lookup that follows. */
-  const peek = (key: Key.Key): Effect.Effect<Found | undefined> =>
-    front === undefined || front.isDistrusted || activities.closed
-      ? nothing
-      : Effect.matchCauseEffect(
-          Effect.suspend(() => front.tier.get(key)),
-          { onFailure: () => nothing, onSuccess: seen }
-        )
 
   // --- flights -------------------------------------------------------------------
 
@@ -373,9 +303,14 @@ export const make = <E>(state: State): Reads<E> => {
 
   // --- operations ------------------------------------------------------------------
 
+  /** What is asked of a key that process memory does not answer. */
   const look = (key: Key.Key): Effect.Effect<Found | NotFound, ChainUnavailable> =>
     Effect.clockWith((clock) => {
-      if (!activities.closed && flights.find(key) === undefined && absences.has(key, clock.currentTimeMillisUnsafe())) {
+      if (
+        !activities.closed &&
+        flights.find(key) === undefined &&
+        absences.has(key, clock.monotonicTimeNanosUnsafe())
+      ) {
         counters.absences += 1
         return Effect.succeed(remembered)
       }

@@ -3,12 +3,11 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { Invalidation } from "../Bus.ts"
 import type { Chain, PutReceipt, RemoveReceipt, TierReceipt } from "../Chain.ts"
 import { Conflict, Contended, Refused, type WriteError } from "../ChainError.ts"
 import type { Generation } from "../Generation.ts"
 import * as Header from "../Header.ts"
-import * as Key from "../Key.ts"
+import type * as Key from "../Key.ts"
 import type { GroupRemoval, Removal, Write } from "../Tier.ts"
 import { type Operation, TierError, Unavailable, Unsupported } from "../TierError.ts"
 import * as Caches from "./caches.ts"
@@ -16,12 +15,10 @@ import { announce } from "./invalidations.ts"
 import type { Member } from "./member.ts"
 import { type Sending, sendTo } from "./sending.ts"
 import { blobOf, type State } from "./state.ts"
+import type { Superseding } from "./superseding.ts"
 import { undoIfOvertaken } from "./undo.ts"
 
-type Writes = Pick<Chain, "put" | "remove" | "removeGroup"> & {
-  /** Takes note of a write that another node has made. */
-  readonly learn: (invalidation: Invalidation) => Effect.Effect<void>
-}
+type Writes = Pick<Chain, "put" | "remove" | "removeGroup">
 
 /** What the store has done, if there is one. */
 interface Landed<A> {
@@ -41,48 +38,14 @@ interface Overtaking<A> extends Pick<Sending<A>, "operation" | "subject"> {
   readonly onSuspect: (below: Generation, pending: number) => void
 }
 
-/** Greatest generation that is believed of another node: that of the year 2112. */
-const maxLearned = 2 ** 52
-
 /** Times that a write which others overtook is sent again. */
 const attempts = 3
 
-export const make = (state: State): Writes => {
-  const { absences, activities, caches, confirmations, floors, generations, headers, remember, store, storeWrites } =
-    state
-
-  /** Makes older copies of a key invisible, everywhere and at once: a put or remove was acknowledged. */
-  const supersede = (key: Key.Key, generation: Generation): void => {
-    floors.raise(key.text, generation)
-    storeWrites.overtake(key, generation, false)
-    confirmations.settle(key.text, generation)
-    forget(key, generation)
-  }
-
-  const supersedeGroup = (group: string, generation: Generation): void => {
-    floors.raise(group, generation)
-    storeWrites.overtakeGroup(group, generation, false)
-    confirmations.settle(group, generation)
-    forgetGroup(group)
-  }
-
-  /** As `supersede`, for what the store, or another node, says has happened; when, is not known. */
-  const learnOf = (key: Key.Key, generation: Generation): void => {
-    floors.learn(key.text, generation)
-    forget(key, generation)
-  }
-
-  const forget = (key: Key.Key, generation: Generation): void => {
-    headers.deleteBelow(key, generation)
-    absences.delete(key)
-    state.detach(key)
-  }
-
-  const forgetGroup = (group: string): void => {
-    headers.deleteGroup(group)
-    absences.deleteGroup(group)
-    state.detachGroup(group)
-  }
+export const make = (
+  state: State,
+  { dropEverywhere, dropGroupEverywhere, dropInCaches, inEveryCache, learnOf, supersede }: Superseding
+): Writes => {
+  const { activities, confirmations, floors, generations, remember, store, storeWrites } = state
 
   /** A write, once begun, runs to its end. */
   const writing = <A, E>(
@@ -95,29 +58,6 @@ export const make = (state: State): Writes => {
         ? Effect.fail(new TierError({ tier: state.name, operation, reason: new Unavailable({ cause: "closed" }) }))
         : Effect.uninterruptible(activities.during(storeWrites.during(subject, effect)))
     ).pipe(Effect.withSpan(`Chain.${operation}`, { attributes: { chain: state.name, subject } }))
-
-  const inEveryCache = (
-    act: (cache: Member) => Effect.Effect<TierReceipt>
-  ): Effect.Effect<ReadonlyArray<TierReceipt>> => Effect.forEach(caches, act, { concurrency: "unbounded" })
-
-  const dropInCaches = (key: Key.Key, floor: Generation) =>
-    inEveryCache((cache) => Caches.drop(state, cache, key, floor - 1))
-
-  const dropGroupInCaches = (group: string, floor: Generation) =>
-    inEveryCache((cache) => Caches.dropGroup(state, cache, group, floor - 1))
-
-  /** Raises a floor, and drops what lies below it. */
-  const dropEverywhere = (key: Key.Key, floor: Generation) =>
-    Effect.suspend(() => {
-      supersede(key, floor)
-      return dropInCaches(key, floor)
-    })
-
-  const dropGroupEverywhere = (group: string, floor: Generation) =>
-    Effect.suspend(() => {
-      supersedeGroup(group, floor)
-      return dropGroupInCaches(group, floor)
-    })
 
   /**
    * Sends a write to the store; one that it says is superseded is sent again with a generation past the current one, so
@@ -356,28 +296,5 @@ export const make = (state: State): Writes => {
     )
   }
 
-  // --- other nodes ---------------------------------------------------------------
-
-  const learn: Writes["learn"] = ({ generation, group, name }) =>
-    Effect.suspend(() => {
-      // One that is no generation, or would leave no room for those that must follow, changes nothing.
-      if (!Number.isSafeInteger(generation) || generation > maxLearned) return Effect.void
-      if (name === undefined) {
-        if (!Key.isGroup(group)) return Effect.void
-        generations.witness(generation)
-        floors.learn(group, generation)
-        storeWrites.overtakeGroup(group, generation, true)
-        forgetGroup(group)
-        return Effect.asVoid(activities.during(dropGroupInCaches(group, generation)))
-      }
-      const parsed = Key.make(group, name)
-      if (parsed._tag === "Failure") return Effect.void
-      const key = parsed.success
-      generations.witness(generation)
-      learnOf(key, generation)
-      storeWrites.overtake(key, generation, true)
-      return Effect.asVoid(activities.during(dropInCaches(key, generation)))
-    })
-
-  return { put, remove, removeGroup, learn }
+  return { put, remove, removeGroup }
 }

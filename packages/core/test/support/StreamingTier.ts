@@ -101,6 +101,8 @@ export const make = ({ capabilities, chunkBytes, name }: Options): Effect.Effect
       answer: undefined,
       tier: {
         ...inner,
+        // It would answer the bytes that this tier streams.
+        peek: undefined,
         capabilities: { ...inner.capabilities, streaming: true, ranges: true, persistent: true, ...capabilities },
         get: (key) =>
           Effect.map(inner.get(key), (read) => {

@@ -60,3 +60,7 @@ export const cachesOnly = (options: Partial<Chain.Options> = {}) =>
 
 export const outcomes = (found: { readonly trail: Chain.Found["trail"] }): ReadonlyArray<string> =>
   found.trail.steps.map(({ outcome, tier }) => `${tier} ${outcome._tag}`)
+
+/** What a read would be answered, in short: the tier, or that there is nothing, or that nobody can say. */
+export const expected = ({ answer }: Chain.Explanation): string =>
+  answer._tag === "Found" ? answer.tier : answer._tag === "NotFound" && answer.isRemembered ? "remembered" : answer._tag

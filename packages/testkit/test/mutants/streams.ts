@@ -63,6 +63,15 @@ export const streams: ReadonlyArray<Mutant> = [
   ),
 
   ofStreaming(
+    "a streamed body is opened once to look at it, and again to store it",
+    (tier) =>
+      taking(tier, (body, header) =>
+        Effect.andThen(Stream.runDrain(Stream.take(body.open(), 1)), collect(body, header))
+      ),
+    "put - opens a streamed body at most once, and whole"
+  ),
+
+  ofStreaming(
     "a range that begins where a chunk begins loses a byte",
     (tier) =>
       opening(tier, (header, open) => (range) => {

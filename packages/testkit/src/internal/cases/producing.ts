@@ -124,6 +124,36 @@ export const producing: ReadonlyArray<Case.Case> = [
     })
   ),
 
+  Case.make(
+    "put - opens a streamed body at most once, and whole",
+    requires,
+    Effect.gen(function* () {
+      const { tier, group } = yield* Case.Subject
+      const openings: Array<Body.Range | undefined> = []
+      const put = (generation: number) =>
+        Effect.suspend(() => {
+          openings.length = 0
+          const { body, header } = Fixtures.blob({ group: group("g"), generation, size })
+          return tier.put({
+            header,
+            body: Body.streamed(size, (range) => {
+              openings.push(range)
+              return Body.toStream(body, range)
+            })
+          })
+        })
+      const isWhole = (range: Body.Range | undefined) => range === undefined || (range.start <= 0 && range.end >= size)
+
+      for (const generation of [1, 2]) {
+        assert.strictEqual((yield* put(generation))._tag, "Stored")
+        assert.strictEqual(openings.length, 1, `openings of generation ${generation}`)
+        assert.isTrue(openings.every(isWhole), "opened whole")
+      }
+      assert.strictEqual((yield* put(1))._tag, "Superseded")
+      assert.isAtMost(openings.length, 1, "openings of what is Superseded")
+    })
+  ),
+
   ...endings.map(([label, ending]) =>
     Case.make(
       `put - of a stream that ${label} after any number of bytes fails; the old blob and usage are as before`,
