@@ -1,6 +1,7 @@
 import * as Bus from "@terrace/core/Bus"
 import * as Chain from "@terrace/core/Chain"
 import * as Key from "@terrace/core/Key"
+import type * as Origin from "@terrace/core/Origin"
 import type * as Tier from "@terrace/core/Tier"
 import * as Trail from "@terrace/core/Trail"
 import * as FilesystemTier from "@terrace/tier-filesystem/FilesystemTier"
@@ -23,6 +24,35 @@ export const makeReports = (directory: string) =>
     const memory = yield* MemoryTier.make({ maxBytes: 64_000_000 })
     const disk = yield* FilesystemTier.make({ root: directory, role: "cache", maxBytes: 1_000_000_000 })
     return yield* Chain.make<OutOfPaper>({ name: "reports", caches: [{ tier: memory }, { tier: disk }] })
+  })
+
+/** What lies in an old cabinet moves to the disk, letter by letter, as it is asked for. */
+export const makeLetters = (directory: string, cabinet: Map<string, string>) =>
+  Effect.gen(function* () {
+    const memory = yield* MemoryTier.make({ maxBytes: 64_000_000 })
+    const disk = yield* FilesystemTier.make({ root: directory, role: "store" })
+    const takeOut = (letter: string, text: string): Origin.Release<never> => {
+      const now = cabinet.get(letter)
+      if (now === undefined) return { _tag: "Gone" }
+      if (now !== text) return { _tag: "Changed", holding: holding(letter, now) }
+      cabinet.delete(letter)
+      return { _tag: "Released" }
+    }
+    const holding = (letter: string, text: string): Origin.Holding<never> => ({
+      _tag: "Holding",
+      make: Effect.succeed({ bytes: Buffer.from(text), contentType: "text/plain" }),
+      release: () => Effect.sync(() => takeOut(letter, text))
+    })
+    const origin: Origin.Origin = {
+      name: "cabinet",
+      has: ({ group }) => Effect.sync(() => cabinet.has(group)),
+      read: ({ group }) =>
+        Effect.sync(() => {
+          const text = cabinet.get(group)
+          return text === undefined ? { _tag: "Nothing" } : holding(group, text)
+        })
+    }
+    return yield* Chain.make({ name: "letters", caches: [{ tier: memory }], store: { tier: disk }, origin })
   })
 
 export class OutOfPaper {

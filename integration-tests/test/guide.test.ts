@@ -49,6 +49,7 @@ describe("docs/guides/compose-a-chain.md", () => {
       )
       const reports = yield* Examples.makeReports(yield* temporaryDirectory)
       yield* reports.status
+      yield* Examples.makeLetters(yield* temporaryDirectory, new Map())
       const others = (yield* Metric.snapshot).map(({ id }) => id).filter((id) => id.startsWith("terrace_"))
       const listed = Array.from(guide.matchAll(/`(terrace_\w+)`/g), ([, name]) => name ?? "")
       assert.sameMembers([...new Set([...names, ...others])], listed)
@@ -90,6 +91,25 @@ describe("docs/guides/compose-a-chain.md", () => {
 
       assert.strictEqual(failed._tag, "OutOfPaper")
       assert.deepStrictEqual(found.map(content), ["report 1", "report 1"])
+    })
+  )
+
+  program(
+    "what lies in an old place moves to the disk as it is asked for",
+    Effect.gen(function* () {
+      const cabinet = new Map([["may", "Dear"]])
+      const directory = yield* temporaryDirectory
+      const key = Key.makeUnsafe("may", "text")
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const letters = yield* Examples.makeLetters(directory, cabinet)
+          assert.strictEqual(content(yield* letters.get(key)), "Dear")
+          assert.strictEqual(content(yield* letters.get(Key.makeUnsafe("june", "text"))), "NotFound")
+        })
+      )
+      assert.strictEqual(cabinet.size, 0)
+      const letters = yield* Examples.makeLetters(directory, cabinet)
+      assert.strictEqual(content(yield* letters.get(key)), "Dear")
     })
   )
 

@@ -20,11 +20,13 @@ import * as Explain from "./internal/explain.ts"
 import * as Heads from "./internal/heads.ts"
 import * as Invalidations from "./internal/invalidations.ts"
 import type * as Member from "./internal/member.ts"
+import * as Origination from "./internal/origination.ts"
 import * as Reads from "./internal/reads.ts"
 import * as State from "./internal/state.ts"
 import * as Superseding from "./internal/superseding.ts"
 import * as Writes from "./internal/writes.ts"
 import type * as Key from "./Key.ts"
+import type { Origin, OriginError } from "./Origin.ts"
 import type { Policy } from "./Policy.ts"
 import type * as Tier from "./Tier.ts"
 import { TierError, Unsupported } from "./TierError.ts"
@@ -105,6 +107,11 @@ export interface NotFound {
   readonly trail: Trail
 }
 
+export interface HeadOptions {
+  /** Whether the origin is asked for what no tier has, which makes and stores it. Default: true. */
+  readonly origin?: boolean | undefined
+}
+
 export interface PutOptions {
   /** Write only if this generation, or nothing, is stored now; else `Conflict`. Without a store: `Unsupported`. */
   readonly expected?: Generation.Generation | "absent" | undefined
@@ -143,20 +150,22 @@ export interface RemoveReceipt extends Receipt {
   readonly generation: Generation.Generation
 }
 
-/** One tier of the chain, for operators. */
+export type Role = "cache" | "store" | "origin"
+
+/** One tier of the chain, or its origin, for operators. */
 export interface TierStatus {
   readonly tier: string
-  readonly role: "cache" | "store"
-  /** None if the tier could not say. */
+  readonly role: Role
+  /** None if the tier could not say, and for an origin. */
   readonly usage: Tier.Usage | undefined
   readonly breaker: BreakerState
   readonly counters: Readonly<Member.Counters>
 }
 
-/** What one tier has of a key. */
+/** What one tier, or the origin, has of a key. */
 export interface TierExplanation {
   readonly tier: string
-  readonly role: "cache" | "store"
+  readonly role: Role
   readonly breaker: BreakerState
   readonly outcome: Outcome
   /** Time that the tier took to say so, in milliseconds. */
@@ -170,6 +179,8 @@ export interface TierExplanation {
 /** What a read would be answered. */
 export type ExpectedAnswer =
   | { readonly _tag: "Found"; readonly tier: string; readonly header: Header.Header }
+  /** No tier has it; it would be made of what the origin has. */
+  | { readonly _tag: "Made"; readonly origin: string }
   /** `isRemembered`: for a moment, without asking a tier. */
   | { readonly _tag: "NotFound"; readonly isRemembered: boolean }
   /** Absence could not be proven. */
@@ -181,6 +192,7 @@ export interface Explanation {
   readonly answer: ExpectedAnswer
   /** Copies in caches below this generation count as absent; 0: none do. */
   readonly floor: Generation.Generation
+  /** In the order in which they are asked; the origin last. */
   readonly tiers: ReadonlyArray<TierExplanation>
 }
 
@@ -188,23 +200,24 @@ export interface Explanation {
 export type MakeError = ChainUnavailable | ProducerTimedOut | Header.HeaderTooLarge
 
 /**
- * A resolution chain. `E` is what its producers may fail with.
+ * A resolution chain. `E` is what its producers may fail with, `O` what making a blob of what its origin has may fail with.
  */
-export interface Chain<in out E = never> {
+export interface Chain<in out E = never, out O = never> {
   readonly name: string
 
   /**
    * Behavior:
    * - answers the first tier's copy that is neither expired nor below a floor, and copies it into the faster tiers
    *   afterwards.
-   * - answers `NotFound` only if the store has nothing (without a store: if every tier has nothing); fails with
-   *   `ChainUnavailable` if that could not be learned.
+   * - what no tier has is made of what the origin has, if there is one, and written back; see `Origin`.
+   * - answers `NotFound` only if the store has nothing (without a store: if every tier has nothing), and the origin
+   *   neither; fails with `ChainUnavailable` if that could not be learned.
    * - callers of the same key share one lookup; one that is interrupted disturbs no other.
    */
-  readonly get: (key: Key.Key) => Effect.Effect<Found | NotFound, ChainUnavailable>
+  readonly get: (key: Key.Key) => Effect.Effect<Found | NotFound, ChainUnavailable | O>
 
   /** As `get`, without the body, and without copying. */
-  readonly head: (key: Key.Key) => Effect.Effect<FoundHeader | NotFound, ChainUnavailable>
+  readonly head: (key: Key.Key, options?: HeadOptions) => Effect.Effect<FoundHeader | NotFound, ChainUnavailable | O>
 
   /**
    * As `get`; what nobody has is made.
@@ -215,7 +228,7 @@ export interface Chain<in out E = never> {
    * - a stale blob is answered as it is, and made anew in the background.
    * - a producer goes on when nobody waits any more, for `producerTimeout`.
    */
-  readonly getOrMake: (key: Key.Key, producer: Effect.Effect<Draft, E>) => Effect.Effect<Found, E | MakeError>
+  readonly getOrMake: (key: Key.Key, producer: Effect.Effect<Draft, E>) => Effect.Effect<Found, E | MakeError | O>
 
   /**
    * Behavior:
@@ -238,7 +251,7 @@ export interface Chain<in out E = never> {
   readonly status: Effect.Effect<ReadonlyArray<TierStatus>>
 
   /**
-   * Asks every tier what it has of a key, by its header, and says who would answer. It changes nothing: nothing is
+   * Asks every tier what it has of a key, by its header, and the origin whether it has it; says who would answer. It changes nothing: nothing is
    * copied, dropped or remembered, and a copy that is not confirmed is not compared.
    */
   readonly explain: (key: Key.Key) => Effect.Effect<Explanation>
@@ -257,11 +270,20 @@ export interface Chain<in out E = never> {
  * When the scope closes, what runs is finished first (at most `producerTimeout` and ten seconds), so that no write-back
  * is lost; what is asked after that fails with `ChainUnavailable`.
  */
-export const make = <E = never>(options: Options): Effect.Effect<Chain<E>, never, Scope.Scope> =>
-  Effect.gen(function* () {
-    const state = yield* State.make(options)
-    const { get, getOrMake, ...flights } = Reads.make<E>(state)
-    const { head, ...heads } = Heads.make(state)
+export function make<E = never, O = never>(
+  options: Options & { readonly origin: Origin<O> }
+): Effect.Effect<Chain<E, OriginError<O>>, never, Scope.Scope>
+export function make<E = never>(options: Options): Effect.Effect<Chain<E>, never, Scope.Scope>
+export function make<E, O>(
+  options: Options & { readonly origin?: Origin<O> }
+): Effect.Effect<Chain<E, OriginError<O>>, never, Scope.Scope> {
+  return Effect.gen(function* () {
+    const state = yield* State.make(options, options.origin)
+    const superseding = Superseding.make(state)
+    const writes = Writes.make(state, superseding)
+    const origination = options.origin && state.origin && Origination.make(state, options.origin, state.origin, writes)
+    const { get, getOrMake, ...flights } = Reads.make<E, O>(state, origination)
+    const { head, ...heads } = Heads.make(state, get)
     state.detach = (key) => {
       flights.detach(key)
       heads.detach(key)
@@ -272,14 +294,13 @@ export const make = <E = never>(options: Options): Effect.Effect<Chain<E>, never
       heads.detachGroup(group)
       state.tees.abortGroup(group)
     }
-    const superseding = Superseding.make(state)
     yield* Invalidations.listen(state, superseding)
-    const chain: Chain<E> = {
+    const chain: Chain<E, OriginError<O>> = {
       name: options.name,
       get,
       head,
       getOrMake,
-      ...Writes.make(state, superseding),
+      ...writes,
       scan: (scanOptions) =>
         state.store === undefined
           ? Stream.fail(
@@ -287,13 +308,17 @@ export const make = <E = never>(options: Options): Effect.Effect<Chain<E>, never
             )
           : state.store.tier.scan(scanOptions),
       status: Effect.suspend(() =>
-        Effect.forEach(state.members, (member) => statusOf(member, state.activities.closed))
+        Effect.map(
+          Effect.forEach(state.members, (member) => statusOf(member, state.activities.closed)),
+          (tiers) => (state.origin === undefined ? tiers : [...tiers, originStatusOf(state.origin)])
+        )
       ),
-      explain: (key) => Explain.explain(state, key),
+      explain: (key) => Explain.explain(state, key, options.origin),
       idle: state.activities.idle
     }
     return chain
   })
+}
 
 const statusOf = (member: Member.Member, isClosed: boolean): Effect.Effect<TierStatus> =>
   Effect.map(isClosed ? Effect.succeedNone : Effect.option(member.call("usage", () => member.tier.usage)), (usage) => ({
@@ -301,5 +326,18 @@ const statusOf = (member: Member.Member, isClosed: boolean): Effect.Effect<TierS
     role: member.role,
     usage: Option.getOrUndefined(usage),
     breaker: member.breaker(),
-    counters: { ...member.counters, declined: { ...member.counters.declined } }
+    counters: countersOf(member)
   }))
+
+const originStatusOf = (origin: Member.OriginMember): TierStatus => ({
+  tier: origin.name,
+  role: "origin",
+  usage: undefined,
+  breaker: origin.breaker(),
+  counters: countersOf(origin)
+})
+
+const countersOf = ({ counters }: Pick<Member.OriginMember, "counters">): Member.Counters => ({
+  ...counters,
+  declined: { ...counters.declined }
+})

@@ -21,9 +21,11 @@ export type Outcome =
   /** The store was asked whether it has the copy of the step before, and could not say: it was served all the same. */
   | { readonly _tag: "Unconfirmed"; readonly why: SkipReason | Reason["_tag"] }
   | { readonly _tag: "Declined"; readonly why: DeclineReason }
+  /** The origin had the key and has let go of it, since a store has taken it over. */
+  | { readonly _tag: "LetGo" }
 
 export interface Step {
-  /** Name of the tier, or `producer`; `headers` and `absences` are what the chain remembers itself. */
+  /** Name of the tier or origin, or `producer`; `headers` and `absences` are what the chain remembers itself. */
   readonly tier: string
   readonly outcome: Outcome
   /** Time the step took, in milliseconds. */
@@ -36,7 +38,7 @@ export interface Trail {
   readonly joined: boolean
 }
 
-/** The tier, or `producer`, that answered. */
+/** The tier, the origin, or `producer`, that answered. */
 export const answeredBy = (trail: Trail): string | undefined =>
   trail.steps.findLast((step) => step.outcome._tag === "Hit" || step.outcome._tag === "Made")?.tier
 

@@ -66,7 +66,9 @@ const reasonOf = (outcome: Passed): string =>
           ? ";fwd=stale;detail=expired"
           : outcome._tag === "Failed"
             ? `;fwd=miss;detail=${item(kebab(outcome.reason))}`
-            : `;fwd=miss;stored=?0;detail=${item(outcome.why)}`
+            : outcome._tag === "LetGo"
+              ? ";fwd=miss;detail=let-go"
+              : `;fwd=miss;stored=?0;detail=${item(outcome.why)}`
 
 // -----------------------------------------------------------------------------
 // Serialisation

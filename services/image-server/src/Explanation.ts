@@ -24,7 +24,7 @@ export interface Explained {
 /** One tier, as JSON. */
 export interface TierReport {
   readonly tier: string
-  readonly role: "cache" | "store"
+  readonly role: Chain.Role
   readonly outcome: string
   /** Why it could not say, or would not. */
   readonly why: string | undefined
@@ -84,6 +84,8 @@ const verdict = (answer: Chain.ExpectedAnswer): Verdict => {
   switch (answer._tag) {
     case "Found":
       return { answer: "found", from: answer.tier }
+    case "Made":
+      return { answer: "made", from: answer.origin }
     case "NotFound":
       return { answer: "not-found", from: answer.isRemembered ? "absences" : undefined }
     case "Unavailable":
@@ -95,7 +97,7 @@ const verdict = (answer: Chain.ExpectedAnswer): Verdict => {
 const variantVerdict = (variant: Chain.ExpectedAnswer, master: Verdict): Verdict =>
   variant._tag === "Found"
     ? verdict(variant)
-    : master.answer === "found"
+    : master.answer === "found" || master.answer === "made"
       ? { answer: "made", from: "producer" }
       : { answer: "unavailable", from: undefined }
 
@@ -131,6 +133,7 @@ const whyOf = (outcome: Outcome): string | undefined => {
     case "Expired":
     case "Made":
     case "Confirmed":
+    case "LetGo":
       return undefined
   }
 }

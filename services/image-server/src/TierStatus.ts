@@ -9,7 +9,7 @@ import type * as Chain from "@terrace/core/Chain"
 import type { Tier, Usage } from "@terrace/core/Tier"
 import * as Effect from "effect/Effect"
 
-/** A chain and its tiers, in the order of `Chain.status`: the caches, then the store. */
+/** A chain and its tiers, in the order of `Chain.status`: the caches, then the store; an origin, which comes after them, is no tier. */
 export interface Member {
   readonly chain: Pick<Chain.Chain, "name" | "status">
   readonly tiers: ReadonlyArray<Tier>
@@ -17,7 +17,7 @@ export interface Member {
 
 export interface TierReport {
   readonly tier: string
-  readonly role: "cache" | "store"
+  readonly role: Chain.Role
   /** The chain under which `usage` and `evictions` of this same tier are told; undefined: here. */
   readonly sharedWith: string | undefined
   /** Undefined also if the tier could not say. */

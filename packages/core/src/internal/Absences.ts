@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { Floors, Mark } from "../Floor.ts"
 import type { Key } from "../Key.ts"
+import type { Step, Trail } from "../Trail.ts"
 import { BoundedMap } from "./BoundedMap.ts"
 import type { Confirmations } from "./Confirmations.ts"
 
@@ -22,6 +23,7 @@ interface Absence {
   readonly since: Mark
   /** By the monotonic clock, in nanoseconds: a clock that is set back must not make it last longer. */
   readonly until: bigint
+  readonly trail: Trail
 }
 
 export class Absences {
@@ -29,29 +31,47 @@ export class Absences {
   private readonly floors: Floors
   private readonly confirmations: Confirmations
   private readonly millis: number
+  /** One for all keys that are nowhere, and one for those that the origin has let go of. */
+  private readonly trails: { readonly absent: Trail; readonly letGo: Trail }
   /** When a key was last said to be there: what was looked up before proves nothing any more. */
   private readonly present = new Map<string, Mark>()
   /** The same for all keys, in the place of what has found no room in the table. */
   private presentAt: Mark = 0
 
-  constructor(floors: Floors, confirmations: Confirmations, lifetime: Duration.Duration, limit: number) {
+  /** `origin`: the name of the chain's origin, if it has one. */
+  constructor(
+    floors: Floors,
+    confirmations: Confirmations,
+    lifetime: Duration.Duration,
+    limit: number,
+    origin: string | undefined
+  ) {
+    const remembered: Step = { tier: "absences", outcome: { _tag: "Hit" }, millis: 0 }
+    const letGo: Step = { tier: origin ?? "origin", outcome: { _tag: "LetGo" }, millis: 0 }
+    this.trails = {
+      absent: { steps: [remembered], joined: false },
+      letGo: { steps: [remembered, letGo], joined: false }
+    }
     this.floors = floors
     this.confirmations = confirmations
     this.millis = Duration.toMillis(lifetime)
     this.entries = new BoundedMap(this.millis > 0 ? limit : 0)
   }
 
-  /** Whether the key is known to be nowhere; `now` by the monotonic clock, in nanoseconds. */
-  has(key: Key, now: bigint): boolean {
+  /** The trail of a key that is known to be nowhere; `now` by the monotonic clock, in nanoseconds. */
+  find(key: Key, now: bigint): Trail | undefined {
     const absence = this.entries.get(key.text)
-    if (absence === undefined) return false
-    if (now < absence.until && !this.confirmations.isSuspect(key, absence.since)) return true
+    if (absence === undefined) return undefined
+    if (now < absence.until && !this.confirmations.isSuspect(key, absence.since)) return absence.trail
     this.entries.delete(key.text)
-    return false
+    return undefined
   }
 
-  /** Remembers what a lookup that began at `since` has proven, for its lifetime less up to a fifth of it. */
-  readonly remember = (key: Key, since: Mark): Effect.Effect<void> =>
+  /**
+   * Remembers what a lookup that began at `since` has proven, for its lifetime less up to a fifth of it; `isLetGo`: the
+   * origin had the key once.
+   */
+  readonly remember = (key: Key, since: Mark, isLetGo = false): Effect.Effect<void> =>
     this.millis <= 0
       ? Effect.void
       : Effect.clockWith((clock) =>
@@ -59,7 +79,8 @@ export class Absences {
             if (since < Math.max(this.presentAt, this.present.get(key.text) ?? 0)) return
             const nanos = BigInt(Math.round(this.millis * (1 - random / 5) * 1e6))
             const until = clock.monotonicTimeNanosUnsafe() + nanos
-            this.entries.set(key.text, { group: key.group, since, until })
+            const trail = isLetGo ? this.trails.letGo : this.trails.absent
+            this.entries.set(key.text, { group: key.group, since, until, trail })
           })
         )
 

@@ -3,7 +3,7 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import type { Chain, FoundHeader, NotFound } from "../Chain.ts"
+import type { Chain, Found, FoundHeader, NotFound } from "../Chain.ts"
 import type { ChainUnavailable } from "../ChainError.ts"
 import { unanswered } from "../Flight.ts"
 import type { Mark } from "../Floor.ts"
@@ -17,22 +17,25 @@ import { type State, unavailable } from "./state.ts"
 type Answer = FoundHeader | NotFound
 type Running = Deferred.Deferred<Answer, ChainUnavailable>
 
-export interface Heads {
-  readonly head: Chain["head"]
+const headerOf = (answer: Found | NotFound): Answer =>
+  answer._tag === "Found" ? { _tag: "Found", header: answer.blob.header, trail: answer.trail } : answer
+
+export interface Heads<O> {
+  readonly head: Chain<never, O>["head"]
   /** Ends the joining of lookups that may have read what a write replaces. */
   readonly detach: (key: Key) => void
   readonly detachGroup: (group: string) => void
 }
 
-export const make = (state: State): Heads => {
-  const { absences, activities, confirmations, floors, headers, remember, scope, store } = state
+/** `get` is asked for what no tier has, where the chain has an origin. */
+export const make = <O>(state: State, get: Chain<never, O>["get"]): Heads<O> => {
+  const { absences, activities, confirmations, floors, headers, origin, remember, scope, store } = state
   const running = new Map<string, { readonly key: Key; readonly answer: Running }>()
   const fromMemory = (table: string): Trail => ({
     steps: [{ tier: table, outcome: { _tag: "Hit" }, millis: 0 }],
     joined: false
   })
   const known = fromMemory("headers")
-  const remembered = fromMemory("absences")
 
   const look = (key: Key, since: Mark, at: number): Effect.Effect<Answer, ChainUnavailable> =>
     Effect.flatMap(Lookup.header(state, key), (sighting): Effect.Effect<Answer, ChainUnavailable> => {
@@ -45,7 +48,10 @@ export const make = (state: State): Heads => {
           return Effect.succeed({ _tag: "Found", header: sighting.value, trail })
         case "Absent":
           headers.delete(key)
-          return Effect.as(absences.remember(key, since), { _tag: "NotFound", trail })
+          return Effect.as(origin === undefined ? absences.remember(key, since) : Effect.void, {
+            _tag: "NotFound",
+            trail
+          })
         case "Unproven":
           return Effect.fail(unavailable(state, key.text, sighting.steps))
       }
@@ -72,7 +78,8 @@ export const make = (state: State): Heads => {
       )
     })
 
-  const head: Heads["head"] = (key) =>
+  /** What the tiers say, or are known to say. */
+  const inTiers = (key: Key): Effect.Effect<Answer, ChainUnavailable> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.clockWith((clock): Effect.Effect<Answer, ChainUnavailable> => {
         if (activities.closed) return Effect.fail(unavailable(state, key.text))
@@ -84,9 +91,10 @@ export const make = (state: State): Heads => {
           if (standing === "confirmed") return Effect.succeed(answer)
           if (standing === "due") return Effect.as(Comparison.inBackground(state, header), answer)
         }
-        if (absences.has(key, clock.monotonicTimeNanosUnsafe())) {
+        const absent = absences.find(key, clock.monotonicTimeNanosUnsafe())
+        if (absent !== undefined) {
           state.counters.absences += 1
-          return Effect.succeed({ _tag: "NotFound", trail: remembered })
+          return Effect.succeed({ _tag: "NotFound", trail: absent })
         }
         const joined = running.get(key.text)
         return joined === undefined
@@ -97,6 +105,13 @@ export const make = (state: State): Heads => {
             }))
       })
     )
+
+  const head: Heads<O>["head"] = (key, options) =>
+    origin === undefined || options?.origin === false
+      ? inTiers(key)
+      : Effect.flatMap(inTiers(key), (answer): ReturnType<Heads<O>["head"]> =>
+          answer._tag === "Found" ? Effect.succeed(answer) : Effect.map(get(key), headerOf)
+        )
 
   return {
     head,

@@ -5,6 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Key } from "../Key.ts"
+import type { Origin } from "../Origin.ts"
 import * as Policy from "../Policy.ts"
 import type { DeclineReason, Tier } from "../Tier.ts"
 import type { TierError } from "../TierError.ts"
@@ -28,9 +29,7 @@ export interface Counters {
   removed: number
 }
 
-export interface Member {
-  readonly tier: Tier
-  readonly role: "cache" | "store"
+interface Access {
   /**
    * Calls the tier under its policy. A call is an activity of its own until it has really ended, also when nobody waits
    * for it any more, so that floors last until what it may still write has landed.
@@ -38,11 +37,21 @@ export interface Member {
   readonly call: Policy.Guard
   /** Time that one call may take, and each pull of a streamed body; undefined: any. */
   readonly deadline: Duration.Duration | undefined
+  readonly counters: Counters
+  readonly breaker: () => Breaker.BreakerState
+}
+
+/** `removed` counts what it has let go of, `writeFailed` what it could not let go of. */
+export interface OriginMember extends Access {
+  readonly name: string
+}
+
+export interface Member extends Access {
+  readonly tier: Tier
+  readonly role: "cache" | "store"
   readonly maxBytes: number
   /** Whether this cache takes a copy of the key now; see `Policy.secondTouch`. */
   readonly admits: (key: Key) => boolean
-  readonly counters: Counters
-  readonly breaker: () => Breaker.BreakerState
   /** In process memory: asked without a deadline, and before a flight is begun. */
   readonly inProcess: boolean
   /** Too many copies of this cache are out of date and cannot be dropped: it is not asked any more. */
@@ -62,28 +71,48 @@ export const make = (
   tier: Tier,
   role: Member["role"],
   policy: Policy.Policy = {},
-  { activities, maxTouched, onCall, scope }: Options
+  options: Options
 ): Effect.Effect<Member> =>
   Effect.gen(function* () {
     const inProcess = !tier.capabilities.persistent && !tier.capabilities.shared
-    // What lies in process memory has no deadline and no breaker but those that its policy names.
-    const breakerOptions = policy.breaker ?? (inProcess ? false : {})
-    const deadline = policy.deadline ?? (inProcess ? "Infinity" : Policy.defaultDeadline)
-    const isUnguarded =
-      inProcess && policy.deadline === undefined && policy.retry === undefined && breakerOptions === false
-    const breaker = breakerOptions === false ? undefined : yield* Breaker.make(tier.name, breakerOptions, scope)
-    const guard = Policy.guard(tier.name, { ...policy, deadline }, scope)
-    const asActivity: Policy.Guard = (operation, call) => guard(operation, () => activities.during(call()))
-    const measured = inProcess ? asActivity : timed(asActivity, tier.name, onCall)
-    const guarded = breaker === undefined ? measured : breaker.around(measured)
     return {
       tier,
       role,
       inProcess,
-      call: isUnguarded ? Policy.unguarded(tier.name) : guarded,
-      deadline: isUnguarded ? undefined : Duration.fromInputUnsafe(deadline),
+      ...(yield* access(tier.name, inProcess, policy, options)),
       maxBytes: policy.maxBytes ?? tier.capabilities.maxBytes ?? Number.POSITIVE_INFINITY,
-      admits: policy.secondTouch === true ? onSecondTouch(maxTouched) : () => true,
+      admits: policy.secondTouch === true ? onSecondTouch(options.maxTouched) : () => true,
+      isDistrusted: false
+    }
+  })
+
+/** The origin of a chain, as the chain asks it. */
+export const makeOrigin = (
+  { name, policy = {} }: Pick<Origin<unknown>, "name" | "policy">,
+  options: Options
+): Effect.Effect<OriginMember> =>
+  Effect.map(access(name, false, policy, options), (accessed) => ({ name, ...accessed }))
+
+/** What lies in process memory has no deadline and no breaker but those that its policy names. */
+const access = (
+  name: string,
+  inProcess: boolean,
+  policy: Policy.Policy,
+  { activities, onCall, scope }: Options
+): Effect.Effect<Access> =>
+  Effect.gen(function* () {
+    const breakerOptions = policy.breaker ?? (inProcess ? false : {})
+    const deadline = policy.deadline ?? (inProcess ? "Infinity" : Policy.defaultDeadline)
+    const isUnguarded =
+      inProcess && policy.deadline === undefined && policy.retry === undefined && breakerOptions === false
+    const breaker = breakerOptions === false ? undefined : yield* Breaker.make(name, breakerOptions, scope)
+    const guard = Policy.guard(name, { ...policy, deadline }, scope)
+    const asActivity: Policy.Guard = (operation, call) => guard(operation, () => activities.during(call()))
+    const measured = inProcess ? asActivity : timed(asActivity, name, onCall)
+    const guarded = breaker === undefined ? measured : breaker.around(measured)
+    return {
+      call: isUnguarded ? Policy.unguarded(name) : guarded,
+      deadline: isUnguarded ? undefined : Duration.fromInputUnsafe(deadline),
       breaker: breaker?.state ?? (() => "closed"),
       counters: {
         hits: 0,
@@ -95,8 +124,7 @@ export const make = (
         declined: { "too-large": 0, admission: 0, "read-only": 0, expired: 0 },
         writeFailed: 0,
         removed: 0
-      },
-      isDistrusted: false
+      }
     }
   })
 
@@ -121,8 +149,7 @@ const onSecondTouch = (limit: number): Member["admits"] => {
 }
 
 /** Counts a step of a lookup. */
-export const count = (member: Member, outcome: Step["outcome"]["_tag"]): void => {
-  const { counters } = member
+export const count = ({ counters }: Pick<Access, "counters">, outcome: Step["outcome"]["_tag"]): void => {
   if (outcome === "Hit") counters.hits += 1
   else if (outcome === "Skipped") counters.skipped += 1
   else if (outcome === "Failed") counters.failed += 1

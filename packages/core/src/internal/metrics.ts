@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import type { Operation } from "../TierError.ts"
-import type { Member } from "./member.ts"
+import type { Member, OriginMember } from "./member.ts"
 import type { State } from "./state.ts"
 
 type Attributes = Readonly<Record<string, string>>
@@ -29,6 +29,7 @@ const descriptions: Readonly<Record<string, string>> = {
   terrace_evictions: "Blobs that a tier has dropped to make room",
   terrace_breaker_state: "0: closed, 1: half open, 2: open",
   terrace_repairs: "Copies that are out of date and could not be dropped yet",
+  terrace_releases: "Blobs that an origin was asked to let go of, since the store has them",
   terrace_flights: "Lookups that were begun",
   terrace_flights_joined: "Reads that shared a lookup or producer that another had begun",
   terrace_producers: "Producers that have ended",
@@ -41,21 +42,49 @@ const descriptions: Readonly<Record<string, string>> = {
 
 const breakerStates = { closed: 0, "half-open": 1, open: 2 } as const
 
-const ofMember = (state: State, member: Member): ReadonlyArray<Series> => {
-  const { counters } = member
-  const tier = { tier: member.tier.name }
-  const count = (name: string, attributes: Attributes, read: () => number): Series => ({
+const counting =
+  (tier: string) =>
+  (name: string, attributes: Attributes, read: () => number): Series => ({
     name,
     kind: "counter",
-    attributes: { ...tier, ...attributes },
+    attributes: { tier, ...attributes },
     read
   })
-  const evictions = member.tier.evictions
+
+/** What is told of tiers and origins alike. */
+const ofAccess = (tier: string, { breaker, counters }: Pick<Member, "breaker" | "counters">): ReadonlyArray<Series> => {
+  const count = counting(tier)
   return [
     count("terrace_reads", { outcome: "hit" }, () => counters.hits),
     count("terrace_reads", { outcome: "miss" }, () => counters.misses),
     count("terrace_reads", { outcome: "skipped" }, () => counters.skipped),
     count("terrace_reads", { outcome: "failed" }, () => counters.failed),
+    {
+      name: "terrace_breaker_state",
+      kind: "gauge",
+      attributes: { tier },
+      read: () => breakerStates[breaker()]
+    }
+  ]
+}
+
+const ofOrigin = (origin: OriginMember): ReadonlyArray<Series> => {
+  const { counters, name } = origin
+  const count = counting(name)
+  return [
+    ...ofAccess(name, origin),
+    count("terrace_releases", { outcome: "released" }, () => counters.removed),
+    count("terrace_releases", { outcome: "failed" }, () => counters.writeFailed)
+  ]
+}
+
+const ofMember = (state: State, member: Member): ReadonlyArray<Series> => {
+  const { counters } = member
+  const tier = { tier: member.tier.name }
+  const count = counting(member.tier.name)
+  const evictions = member.tier.evictions
+  return [
+    ...ofAccess(member.tier.name, member),
     count("terrace_writes", { outcome: "stored" }, () => counters.stored),
     count("terrace_writes", { outcome: "removed" }, () => counters.removed),
     count("terrace_writes", { outcome: "failed" }, () => counters.writeFailed),
@@ -65,12 +94,6 @@ const ofMember = (state: State, member: Member): ReadonlyArray<Series> => {
     count("terrace_declines", { reason: "expired" }, () => counters.declined.expired),
     count("terrace_promotions", {}, () => counters.promoted),
     ...(evictions === undefined ? [] : [count("terrace_evictions", {}, evictions)]),
-    {
-      name: "terrace_breaker_state",
-      kind: "gauge",
-      attributes: tier,
-      read: () => breakerStates[member.breaker()]
-    },
     { name: "terrace_repairs", kind: "gauge", attributes: tier, read: () => state.repairs.pendingIn(member) }
   ]
 }
@@ -145,9 +168,11 @@ export const observer = (chain: string): Effect.Effect<Observer> =>
       observe: (state) =>
         Effect.acquireRelease(
           Effect.sync(() =>
-            [...ofChain(state), ...state.members.flatMap((member) => ofMember(state, member))].map((series) =>
-              register(context, chain, series)
-            )
+            [
+              ...ofChain(state),
+              ...state.members.flatMap((member) => ofMember(state, member)),
+              ...(state.origin === undefined ? [] : ofOrigin(state.origin))
+            ].map((series) => register(context, chain, series))
           ),
           (registrations) =>
             Effect.sync(() => {

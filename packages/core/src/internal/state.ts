@@ -14,6 +14,7 @@ import { Floors, type Mark } from "../Floor.ts"
 import * as Generation from "../Generation.ts"
 import type { Header } from "../Header.ts"
 import type * as Key from "../Key.ts"
+import type { Origin } from "../Origin.ts"
 import type { Step } from "../Trail.ts"
 import { Absences } from "./Absences.ts"
 import { Activities } from "./activities.ts"
@@ -31,6 +32,7 @@ export interface State {
   readonly store: Member.Member | undefined
   /** The caches, then the store. */
   readonly members: ReadonlyArray<Member.Member>
+  readonly origin: Member.OriginMember | undefined
   readonly bus: Bus | undefined
   readonly floors: Floors
   readonly activities: Activities
@@ -78,14 +80,14 @@ export interface Counters {
   absences: number
 }
 
-export const make = Effect.fnUntraced(function* (options: Options) {
+export const make = Effect.fnUntraced(function* (options: Options, origin?: Pick<Origin<unknown>, "name" | "policy">) {
   const scope = yield* Scope.make("parallel")
   const floors = new Floors(options.maxFloors ?? 10_000)
   const activities = new Activities(floors)
   const maxRemembered = options.maxRemembered ?? 100_000
   const observer = yield* Metrics.observer(options.name)
-  const member = (role: Member.Member["role"], { policy, tier }: Link) =>
-    Member.make(tier, role, policy, { activities, scope, maxTouched: maxRemembered, onCall: observer.onCall })
+  const common: Member.Options = { activities, scope, maxTouched: maxRemembered, onCall: observer.onCall }
+  const member = (role: Member.Member["role"], { policy, tier }: Link) => Member.make(tier, role, policy, common)
   const caches = yield* Effect.forEach(options.caches, (link) => member("cache", link))
   const store = options.store && (yield* member("store", options.store))
   const producerTimeout = Duration.fromInputUnsafe(options.producerTimeout ?? "60 seconds")
@@ -113,7 +115,8 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     floors,
     confirmations,
     Duration.fromInputUnsafe(options.negativeTtl ?? "2 seconds"),
-    maxRemembered
+    maxRemembered,
+    origin?.name
   )
   const repairs = new Repairs(floors, scope)
   const state: State = {
@@ -121,6 +124,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     caches,
     store,
     members: store === undefined ? caches : [...caches, store],
+    origin: origin && (yield* Member.makeOrigin(origin, common)),
     bus: options.bus,
     floors,
     activities,

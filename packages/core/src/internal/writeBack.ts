@@ -21,9 +21,9 @@ export interface WriteBack {
   readonly copyUp: (blob: Blob, into: State["caches"], since: Mark) => Effect.Effect<void>
   /**
    * Writes what was made in the place of `replaced`, or of nothing: a put or remove that came between wins, and what was
-   * made is forgotten.
+   * made is forgotten. Answers whether the store has taken it.
    */
-  readonly writeMade: (blob: Blob, since: Mark, replaced: Generation | undefined) => Effect.Effect<void>
+  readonly writeMade: (blob: Blob, since: Mark, replaced: Generation | undefined) => Effect.Effect<boolean>
 }
 
 /** What a result takes beside its bytes while it is held. */
@@ -33,7 +33,7 @@ export const make = (state: State): WriteBack => {
   const { absences, caches, confirmations, floors, generations, headers, maxHeldBytes, remember, store, storeWrites } =
     state
 
-  const holding = (blob: Blob, effect: Effect.Effect<void>): Effect.Effect<void> =>
+  const holding = <A>(blob: Blob, effect: Effect.Effect<A>): Effect.Effect<A> =>
     Effect.suspend(() => {
       const bytes = overhead + (blob.body._tag === "Inline" ? blob.body.bytes.byteLength : 0)
       state.heldBytes += bytes
@@ -116,11 +116,14 @@ export const make = (state: State): WriteBack => {
 
   const writeMade: WriteBack["writeMade"] = (blob, since, replaced) =>
     Effect.clockWith((clock) => {
-      if (floors.discards(blob.header, since)) return Effect.void
+      if (floors.discards(blob.header, since)) return Effect.succeed(false)
       if (store === undefined) {
         return Effect.andThen(
           renewHolding(blob, since, replaced),
-          Effect.sync(() => absences.delete(blob.header.key))
+          Effect.sync(() => {
+            absences.delete(blob.header.key)
+            return false
+          })
         )
       }
       const { key } = blob.header
@@ -128,24 +131,29 @@ export const make = (state: State): WriteBack => {
       return holding(
         blob,
         intoStore(store, blob, replaced).pipe(
-          Effect.flatMap((write) => {
+          Effect.flatMap((write): Effect.Effect<boolean> => {
             switch (write._tag) {
               case "Stored":
                 store.counters.stored += 1
                 absences.delete(key)
                 remember(blob.header, since, at)
-                return renew(blob, since, replaced)
+                return Effect.as(renew(blob, since, replaced), true)
               case "Declined":
                 store.counters.declined[write.why] += 1
-                return Effect.logWarning(`made, but the store does not take it: ${write.why} key=${key.text}`)
+                return Effect.as(
+                  Effect.logWarning(`made, but the store does not take it: ${write.why} key=${key.text}`),
+                  false
+                )
               case "Superseded":
                 generations.witness(write.current)
-                return dropReplaced(key, replaced)
+                return Effect.as(dropReplaced(key, replaced), false)
               case "Conflict":
-                return dropReplaced(key, replaced)
+                return Effect.as(dropReplaced(key, replaced), false)
             }
           }),
-          Effect.catch((error) => Effect.logWarning(`made, but not stored key=${key.text}`, error.message))
+          Effect.catch((error) =>
+            Effect.as(Effect.logWarning(`made, but not stored key=${key.text}`, error.message), false)
+          )
         )
       )
     })

@@ -1,0 +1,143 @@
+/**
+ * What a chain does with its origin: it asks it last, and has it let go, blob by blob, of what the store has taken over.
+ *
+ * Invariants. An origin is asked to let go only of what the store, which must be durable, has just shown whole; whatever
+ * goes wrong on the way leaves the origin's copy where it is, and costs work later. What the origin has given is older
+ * than whatever was put, so a caller's write always wins; if the origin has changed meanwhile, its new content takes the
+ * place of exactly what was stored; if the key is gone from it, so is what was stored.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Body from "../Body.ts"
+import type { Chain } from "../Chain.ts"
+import { Conflict } from "../ChainError.ts"
+import * as Header from "../Header.ts"
+import type { Key } from "../Key.ts"
+import type { Holding, Origin, Sighting } from "../Origin.ts"
+import type { TierError } from "../TierError.ts"
+import type { Outcome, Step } from "../Trail.ts"
+import * as Member from "./member.ts"
+import * as Producing from "./producing.ts"
+import type { State } from "./state.ts"
+
+/** What the origin has said, and how that looks in a trail that does not end with it. */
+export interface Asked<E> {
+  readonly sighting: Sighting<E> | undefined
+  readonly step: Step
+  /** When it was asked, by the monotonic clock. */
+  readonly began: bigint
+}
+
+/** An origin as a chain asks it. */
+export interface Origination<E> {
+  readonly ask: (key: Key) => Effect.Effect<Asked<E>, never, Scope.Scope>
+  /** After the store has taken what was made of a holding: sees to it that the origin lets go of its copy. Never fails. */
+  readonly settle: (holding: Holding<E>, stored: Header.Header) => Effect.Effect<void>
+}
+
+/** Times that the content of an origin may change while it is being taken over. */
+const attempts = 3
+
+export const make = <E>(
+  state: State,
+  origin: Origin<E>,
+  member: Member.OriginMember,
+  { put, remove }: Pick<Chain, "put" | "remove">
+): Origination<E> => {
+  const { store } = state
+
+  const ask: Origination<E>["ask"] = (key) =>
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      const began = clock.monotonicTimeNanosUnsafe()
+      const context = yield* Effect.context<Scope.Scope>()
+      const result = yield* Effect.result(member.call("get", () => Effect.provideContext(origin.read(key), context)))
+      const outcome = outcomeOf(result)
+      Member.count(member, outcome._tag)
+      const millis = Number(clock.monotonicTimeNanosUnsafe() - began) / 1e6
+      return {
+        sighting: Result.isSuccess(result) ? result.success : undefined,
+        step: { tier: origin.name, outcome, millis },
+        began
+      }
+    })
+
+  /** Whether the store has the blob, every byte of it. */
+  const isStored = (header: Header.Header): Effect.Effect<boolean, TierError> =>
+    store === undefined
+      ? Effect.succeed(false)
+      : Effect.flatMap(
+          store.call("get", () => store.tier.get(header.key)),
+          (read): Effect.Effect<boolean, TierError> => {
+            if (read._tag !== "Hit" || read.blob.header.generation !== header.generation) return Effect.succeed(false)
+            const digester = new Header.Digester()
+            return Effect.as(
+              Stream.runForEach(Body.toStream(read.blob.body), (chunk) => Effect.sync(() => digester.update(chunk))),
+              digester
+            ).pipe(Effect.map((all) => all.verifies(header)))
+          }
+        )
+
+  const kept = (key: Key, why: unknown): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      member.counters.writeFailed += 1
+      return Effect.logWarning(`stored, but still kept by ${origin.name} key=${key.text}`, why)
+    })
+
+  const release = (holding: Holding<E>, stored: Header.Header, left: number): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const { key } = stored
+      const { release: letGo } = holding
+      if (letGo === undefined || store?.tier.capabilities.durable !== true) return Effect.void
+      return Effect.gen(function* () {
+        // Replaced or removed meanwhile: what the origin has is no longer this chain's to judge.
+        if (!(yield* isStored(stored))) return
+        const released = yield* member.call("remove", () => letGo(stored))
+        switch (released._tag) {
+          case "Released":
+            member.counters.removed += 1
+            return
+          case "Gone":
+            yield* remove(key, { expected: stored.generation })
+            return
+          case "Changed": {
+            if (left <= 1) return yield* kept(key, "it changes too often")
+            const draft = yield* Producing.draft(state, key, released.holding.make)
+            const { header } = yield* put(key, draft, { expected: stored.generation })
+            return yield* release(released.holding, header, left - 1)
+          }
+        }
+      }).pipe(
+        // Another write came first, and is newer.
+        Effect.catchIf(
+          (error) => error instanceof Conflict,
+          () => Effect.void
+        ),
+        Effect.catch((error) => kept(key, error))
+      )
+    })
+
+  return { ask, settle: (holding, stored) => release(holding, stored, attempts) }
+}
+
+const outcomeOf = (result: Result.Result<Sighting<unknown>, TierError>): Outcome => {
+  if (Result.isFailure(result)) {
+    const { reason } = result.failure
+    return reason._tag === "BreakerOpen"
+      ? { _tag: "Skipped", why: "breaker-open" }
+      : { _tag: "Failed", reason: reason._tag }
+  }
+  switch (result.success._tag) {
+    case "Holding":
+      return { _tag: "Hit" }
+    case "Nothing":
+      return { _tag: "Miss" }
+    case "LetGo":
+      return { _tag: "LetGo" }
+    case "Skipped":
+      return result.success
+  }
+}
