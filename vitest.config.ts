@@ -1,9 +1,12 @@
 import { defineConfig } from "vitest/config"
 
-const project = (name: string, directory: string) => ({
+const project = (name: string, directory: string, setup: { readonly globalSetup?: string } = {}) => ({
   extends: true as const,
-  test: { name, include: [`${directory}/test/**/*.test.ts`] }
+  test: { name, include: [`${directory}/test/**/*.test.ts`], ...setup }
 })
+
+/** For projects whose tests start containers: makes sure that they can, and that none is left. */
+const containers = { globalSetup: "./scripts/containers/global-setup.ts" }
 
 export default defineConfig({
   ssr: { resolve: { conditions: ["@terrace/source", "node", "import", "default"] } },
@@ -14,11 +17,11 @@ export default defineConfig({
     projects: [
       project("core", "packages/core"),
       project("image", "packages/image"),
-      project("testkit", "packages/testkit"),
+      project("testkit", "packages/testkit", containers),
       project("tier-filesystem", "packages/tier-filesystem"),
       project("tier-memory", "packages/tier-memory"),
       project("image-server", "services/image-server"),
-      project("integration", "integration-tests")
+      project("integration", "integration-tests", containers)
     ]
   }
 })

@@ -7,7 +7,7 @@ import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import { Redis } from "ioredis"
 import { connect } from "node:net"
-import { containersOf } from "./containersOf.ts"
+import { containersOf, ownOwner } from "./containersOf.ts"
 
 /** A client that says what happens instead of hiding it: no queue, no retries. */
 const clientOf = ({ host, password, port }: RedisServer.Redis) =>
@@ -200,10 +200,7 @@ describe("RedisServer", () => {
 
   it.live("an interruption at any point leaves no container", () =>
     Effect.gen(function* () {
-      // The name of the owner tells this test's containers from others'.
-      const owner = `interrupted/${process.pid}/0`
-      process.env["TERRACE_CONTAINER_OWNER"] = owner
-      yield* Effect.addFinalizer(() => Effect.sync(() => delete process.env["TERRACE_CONTAINER_OWNER"]))
+      const owner = yield* ownOwner
       for (const millis of [0, 10, 40, 80, 160, 320]) {
         const fiber = yield* Effect.forkChild(Effect.scoped(Effect.andThen(RedisServer.make(), Effect.never)))
         yield* Effect.sleep(millis)

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as S3Server from "@terrace/testkit/S3Server"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import { containersOf } from "./containersOf.ts"
+import { containersOf, ownOwner } from "./containersOf.ts"
 
 const clientOf = (server: S3Server.S3, credentials: S3Server.Credentials = server) =>
   Effect.acquireRelease(
@@ -100,9 +100,7 @@ describe("S3Server", () => {
 
   it.live("an interruption while it starts leaves no container", () =>
     Effect.gen(function* () {
-      const owner = `interrupted/${process.pid}/1`
-      process.env["TERRACE_CONTAINER_OWNER"] = owner
-      yield* Effect.addFinalizer(() => Effect.sync(() => delete process.env["TERRACE_CONTAINER_OWNER"]))
+      const owner = yield* ownOwner
       const fiber = yield* Effect.forkChild(Effect.scoped(Effect.andThen(S3Server.make(), Effect.never)))
       yield* Effect.repeat(containersOf({ owner }), { until: (found) => found.length === 1 })
 

@@ -30,11 +30,13 @@ const firstCells = (document: string): Array<string> =>
 const guide = "../../../docs/guides/write-a-tier.md"
 
 /** The examples that tests of this package run. */
-const examples = ["MapTier.ts", "SqliteTier.ts", "chaos.ts", "readme.ts"].map((name) => text(`../examples/${name}`))
+const examples = ["MapTier.ts", "SqliteTier.ts", "chaos.ts", "containers.ts", "readme.ts"].map((name) =>
+  text(`../examples/${name}`)
+)
 
 describe("documents", () => {
   it("README shows the examples that run", () => {
-    for (const name of ["readme.ts", "chaos.ts"]) {
+    for (const name of ["readme.ts", "chaos.ts", "containers.ts"]) {
       assert.include(excerpts(text("../README.md")), text(`../examples/${name}`).trimEnd())
     }
   })

@@ -9,16 +9,22 @@ import { hostname } from "node:os"
 
 export const ownerLabel = "io.terrace.testkit.owner"
 
-/** `<host>/<pid>/<start>`; the start is in clock ticks since boot where the system tells, else empty. */
-export const owner = (): string =>
-  process.env["TERRACE_CONTAINER_OWNER"] ?? `${hostname()}/${process.pid}/${startOf(process.pid)}`
+/** The owner of what this process starts: `<host>/<pid>/<start>`. */
+export const owner = (): string => process.env["TERRACE_CONTAINER_OWNER"] ?? self()
 
-/** Start time of a process, see proc_pid_stat(5): the 22nd field; the second one, in parentheses, may hold anything. */
-const startOf = (pid: number): string => {
+/** This process; without its start where the system does not tell. */
+export const self = (): string => `${hostname()}/${process.pid}/${startOf(process.pid) ?? ""}`
+
+/**
+ * Start of a process in clock ticks since boot, see proc_pid_stat(5); undefined if it is dead, or the system does not tell.
+ * The state is the third field, the start the 22nd; the second one, in parentheses, may hold anything.
+ */
+export const startOf = (pid: string | number): string | undefined => {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1")
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? ""
+    const [state, ...fields] = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+    return state === "Z" || state === "X" ? undefined : fields[18]
   } catch {
-    return ""
+    return undefined
   }
 }

@@ -1,0 +1,2 @@
+/** The example of the README that needs containers. */
+import "../examples/containers.ts"
