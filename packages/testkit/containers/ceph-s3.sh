@@ -2,7 +2,7 @@
 # An S3 server for tests in one container: Ceph's object gateway (radosgw) over a monitor and one OSD that keeps its data
 # in memory. About a second from start to the first answer.
 #
-# It uses only what is in Ceph's own image (quay.io/ceph/ceph) and is copied into the container by whoever starts it.
+# It uses only what is in Ceph's own image (quay.io/ceph/ceph); whoever starts the container brings it along.
 # A stop with SIGTERM writes the data to the container's disk, the next start reads it; after SIGKILL it begins anew.
 #
 #   S3_ACCESS_KEY, S3_SECRET_KEY     keys of the user that tests work as
@@ -46,6 +46,9 @@ paxos min wait = 0.01
 mon tick interval = 1
 mon data avail warn = 0
 mon data avail crit = 0
+# a gateway that was killed is given up soon; it says more often that it lives
+osd client watch timeout = 2
+objecter tick interval = 0.5
 osd objectstore = memstore
 memstore device bytes = 4294967296
 # the slow shutdown is the one that writes the memory to the disk
@@ -76,7 +79,8 @@ again=
 if [ -f "$CLEAN" ]; then again=1; else configure; fi
 rm -f "$CLEAN"
 
-# The gateway first, then the OSD, then the monitor: each still has what it needs to end.
+# The gateway first, then the OSD, then the monitor: each still has what it needs to end. The gateway has nothing to save,
+# and would take half a minute to end by itself.
 rgw='' osd='' mon=''
 finish() {
   trap '' TERM INT

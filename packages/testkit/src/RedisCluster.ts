@@ -63,7 +63,7 @@ export const make = Effect.fnUntraced(function* (
       const ports = [first, first + 1, first + 2]
       return {
         ports,
-        entrypoint: ["sh", "-c", script, "redis-cluster.sh"],
+        ...Container.script("sh", script),
         command: [host, ...ports.map(String), ...settings]
       }
     },

@@ -52,7 +52,10 @@ export class S3Server extends Context.Service<S3Server, S3>()("@terrace/testkit/
 const defaultImage = "quay.io/ceph/ceph:v20"
 const insidePort = 7480
 const region = "us-east-1"
-const script = readFileSync(new URL("../containers/ceph-s3.sh", import.meta.url), "utf8")
+const { entrypoint, environment } = Container.script(
+  "bash",
+  readFileSync(new URL("../containers/ceph-s3.sh", import.meta.url), "utf8")
+)
 const owner: Credentials = { accessKeyId: "testkey", secretAccessKey: "testsecret" }
 const stranger: Credentials = { accessKeyId: "strangerkey", secretAccessKey: "strangersecret" }
 
@@ -60,7 +63,8 @@ const stranger: Credentials = { accessKeyId: "strangerkey", secretAccessKey: "st
  * Starts a server that lives as long as the scope.
  *
  * Behavior:
- * - ready when it answers requests: about two seconds, with 300 MiB of memory.
+ * - ready when it answers requests: about two seconds, with 300 MiB of memory. After another `start`, the first bucket
+ *   takes two seconds to make.
  * - an image that is missing is pulled; fails with `ContainerError` if that cannot be, or if no engine answers.
  * - listens on loopback where the engine is on this machine.
  * - its data goes with the scope. An interruption at any point leaves no container.
@@ -73,9 +77,10 @@ export const make = Effect.fnUntraced(function* (
     image,
     run: () => ({
       ports: [insidePort],
-      entrypoint: ["bash", "-c", script],
-      command: ["ceph-s3.sh"],
+      entrypoint,
+      command: [],
       environment: {
+        ...environment,
         S3_PORT: String(insidePort),
         S3_ACCESS_KEY: owner.accessKeyId,
         S3_SECRET_KEY: owner.secretAccessKey,

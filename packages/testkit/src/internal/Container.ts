@@ -67,6 +67,15 @@ export interface Recipe {
   readonly stopSeconds: number
 }
 
+/**
+ * Runs a script with the command as its arguments. It reaches the container in the environment and becomes a file there, so
+ * that what lists processes shows a path.
+ */
+export const script = (shell: "sh" | "bash", text: string) => ({
+  entrypoint: [shell, "-c", 'printf %s "$SERVER_SCRIPT" >/server.sh && exec "$0" /server.sh "$@"', shell],
+  environment: { SERVER_SCRIPT: text }
+})
+
 // -----------------------------------------------------------------------------
 // Start
 // -----------------------------------------------------------------------------
