@@ -9,9 +9,11 @@ import * as Schema from "effect/Schema"
 export const operations = ["get", "head", "put", "remove", "removeGroup", "scan", "usage", "open"] as const
 export type Operation = (typeof operations)[number]
 
-/** The backend could not be reached, or answered badly. Its state after a write is unknown. */
+/** The backend could not be reached, or answered badly. Its state after a write is unknown, unless `noEffect` says so. */
 export class Unavailable extends Schema.TaggedError<Unavailable>("@terrace/core/TierError/Unavailable")("Unavailable", {
-  cause: Schema.Defect()
+  cause: Schema.Defect(),
+  /** True: the request was never sent, or was refused whole, so that a write has changed nothing. Absent: not known. */
+  noEffect: Schema.optionalKey(Schema.Boolean)
 }) {
   readonly isRetryable = true
 }
@@ -47,7 +49,9 @@ export class Denied extends Schema.TaggedError<Denied>("@terrace/core/TierError/
 
 /** The blob does not fit: the budget, the reserve of free space, or the device is used up. What was there is intact. */
 export class NoSpace extends Schema.TaggedError<NoSpace>("@terrace/core/TierError/NoSpace")("NoSpace", {
-  detail: Schema.String
+  detail: Schema.String,
+  /** What the backend said, if it was the one to refuse. */
+  cause: Schema.optionalKey(Schema.Defect())
 }) {
   readonly isRetryable = false
 }
@@ -144,7 +148,10 @@ export class TierError extends Schema.TaggedError<TierError>("@terrace/core/Tier
 
   /** Whether a write that failed so may have taken effect all the same. */
   get isUnknownOutcome(): boolean {
-    return this.reason._tag === "TimedOut" || this.reason._tag === "Unavailable" || this.reason._tag === "Unknown"
+    const { reason } = this
+    return reason._tag === "Unavailable"
+      ? reason.noEffect !== true
+      : reason._tag === "TimedOut" || reason._tag === "Unknown"
   }
 }
 

@@ -7,6 +7,7 @@ const cause = Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" }
 /** Every reason: whether a retry may help, whether a write may have taken effect, what the message says. */
 const reasons: ReadonlyArray<readonly [TierError.Reason, retryable: boolean, unknown: boolean, message: string]> = [
   [new TierError.Unavailable({ cause }), true, true, "Unavailable: read ECONNRESET"],
+  [new TierError.Unavailable({ cause, noEffect: true }), true, false, "Unavailable: read ECONNRESET"],
   [new TierError.TimedOut({ millis: 250 }), true, true, "TimedOut: no answer within 250 ms"],
   [new TierError.Throttled({ cause: "slow down" }), true, false, "Throttled: slow down"],
   [
@@ -52,10 +53,7 @@ describe("TierError", () => {
       BadCursor: true,
       Unknown: true
     }
-    assert.sameMembers(
-      reasons.map(([reason]) => reason._tag),
-      Object.keys(tested)
-    )
+    assert.sameMembers([...new Set(reasons.map(([reason]) => reason._tag))], Object.keys(tested))
   })
 
   it("keeps the cause of the backend, with its code", () => {
