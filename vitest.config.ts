@@ -20,6 +20,7 @@ export default defineConfig({
       project("testkit", "packages/testkit", containers),
       project("tier-filesystem", "packages/tier-filesystem"),
       project("tier-memory", "packages/tier-memory"),
+      project("tier-redis", "packages/tier-redis"),
       project("image-server", "services/image-server"),
       project("integration", "integration-tests", containers)
     ]

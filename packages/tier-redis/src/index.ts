@@ -1,1 +1,2 @@
-export {}
+export * as RedisConnection from "./RedisConnection.ts"
+export * as RedisTier from "./RedisTier.ts"
