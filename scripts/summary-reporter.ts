@@ -21,7 +21,8 @@ export default class SummaryReporter implements Reporter {
     }
     const counts = { passed: 0, failed: errors.length, skipped: 0, pending: 0 }
     for (const module of modules) {
-      if (module.state() === "failed" && module.children.size === 0) counts.failed += 1
+      // What fails outside of tests: a file that cannot be read, a layer or a hook of a block.
+      for (const part of [module, ...module.children.allSuites()]) if (part.errors().length > 0) counts.failed += 1
       for (const test of module.children.allTests()) counts[test.result().state] += 1
     }
     process.stdout.write(

@@ -69,6 +69,21 @@ describe("npm test", () => {
     })
   )
 
+  it.live("counts what fails outside of tests, in a hook or in a file that cannot be read", () =>
+    Effect.gen(function* () {
+      const scripts = { build: "true", lint: "true", typecheck: "true" }
+      const hook = yield* run(
+        scripts,
+        `import { beforeAll, describe } from "vitest"
+        describe("block", () => { beforeAll(() => { throw new Error("no") }); it("waits", () => {}) })`
+      )
+      const file = yield* run(scripts, `throw new Error("no")`)
+
+      assert.deepStrictEqual([hook.code, hook.lines.at(-1)], [1, "0 passed, 1 failed, 1 skipped"])
+      assert.deepStrictEqual([file.code, file.lines.at(-1)], [1, "0 passed, 1 failed, 0 skipped"])
+    })
+  )
+
   it.live("ends with the exit code of the first stage that fails", () =>
     Effect.gen(function* () {
       const { code, lines } = yield* run({ build: "true", lint: "exit 3", typecheck: "true" })

@@ -76,7 +76,7 @@ install_compose() (
 )
 
 if ! have docker || ! engine_version >/dev/null; then
-  have dockerd && have docker || install_engine
+  if ! have dockerd || ! have docker; then install_engine; fi
   start_engine
 fi
 docker compose version >/dev/null 2>&1 || install_compose

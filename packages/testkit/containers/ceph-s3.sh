@@ -8,6 +8,7 @@
 #   S3_ACCESS_KEY, S3_SECRET_KEY     keys of the user that tests work as
 #   S3_STRANGER_ACCESS_KEY, S3_STRANGER_SECRET_KEY   keys of a user that owns nothing (left out: there is none)
 #   S3_PORT                          7480
+# shellcheck disable=SC2317 # `finish` is called by a trap
 set -euo pipefail
 
 ACCESS_KEY=${S3_ACCESS_KEY:-testkey} SECRET_KEY=${S3_SECRET_KEY:-testsecret} PORT=${S3_PORT:-7480}
@@ -84,7 +85,7 @@ rm -f "$CLEAN"
 rgw='' osd='' mon=''
 finish() {
   trap '' TERM INT
-  [ -z "$rgw" ] || { kill -9 "$rgw" && wait "$rgw" || true; }
+  if [ -n "$rgw" ] && kill -9 "$rgw"; then wait "$rgw" || true; fi
   if [ -n "$osd" ] && kill -TERM "$osd" && wait "$osd"; then
     kill -TERM "$mon" && wait "$mon" && touch "$CLEAN"
   fi
@@ -109,5 +110,6 @@ echo 'radosgw started'
 # The container lives as long as all three do.
 wait -n || true
 echo 'a daemon ended' >&2
+# shellcheck disable=SC2046 # several
 kill -9 $(jobs -p) 2>/dev/null || true
 exit 1

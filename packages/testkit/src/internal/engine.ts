@@ -2,6 +2,7 @@
  * The container engine that testcontainers finds, as effects.
  */
 import * as Effect from "effect/Effect"
+import { networkInterfaces } from "node:os"
 import {
   type ContainerRuntimeClient,
   type ExecResult,
@@ -62,16 +63,25 @@ export const engineWith = Effect.fnUntraced(function* (image: string): Effect.fn
     catch: (cause) => errorOf(image, "start", new Failed({ detail: `${withoutReaper} (${messageOf(cause)})` }))
   })
   const labels = { "org.testcontainers": "true", [LABEL_TESTCONTAINERS_SESSION_ID]: sessionId }
-  const { host } = client.info.containerRuntime
+  const { host, isLocal } = placeOf(client.info.containerRuntime.host)
   return {
-    host: host === "localhost" ? "127.0.0.1" : host,
-    isLocal: host === "localhost",
+    host,
+    isLocal,
     create: (options) =>
       call(image, "start", () => client.container.create({ ...options, Labels: { ...labels, ...options.Labels } })),
     exec: (handle, command, environment) =>
       call(image, "exec", () => client.container.exec(handle, [...command], { env: { ...environment } }))
   }
 })
+
+/**
+ * Where published ports are reached. Testcontainers may name a bridge of this very machine, if the machine was made from an
+ * image of a container (`/.dockerenv`); an address of its own means loopback.
+ */
+export const placeOf = (host: string): { readonly host: string; readonly isLocal: boolean } => {
+  const own = Object.values(networkInterfaces()).flatMap((addresses = []) => addresses.map(({ address }) => address))
+  return host === "localhost" || own.includes(host) ? { host: "127.0.0.1", isLocal: true } : { host, isLocal: false }
+}
 
 const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause)).trim()
 
