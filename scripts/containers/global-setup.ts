@@ -12,7 +12,7 @@ import { canInstall, setUp, SetupError } from "./setup.ts"
 
 export default async function setup(): Promise<(() => Promise<void>) | undefined> {
   // Each project loads this file anew; the environment of the process is what they share.
-  if (process.env["TERRACE_CONTAINER_OWNER"] !== undefined) return undefined
+  if (process.env["TERRACE_CONTAINERS_READY"] === String(process.pid)) return undefined
   const start = performance.now()
   await ready()
   const { here } = await stateOf([reaperImage])
@@ -21,6 +21,7 @@ export default async function setup(): Promise<(() => Promise<void>) | undefined
   const owner = self()
   process.env["TERRACE_CONTAINER_OWNER"] = owner
   await remove(isDead)
+  process.env["TERRACE_CONTAINERS_READY"] = String(process.pid)
   process.env["TERRACE_CONTAINERS_MILLIS"] = String(performance.now() - start)
   return async () => {
     await remove((other) => other === owner || other.startsWith(`${owner}/`))

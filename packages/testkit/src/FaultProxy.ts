@@ -193,5 +193,6 @@ export const make = Effect.fnUntraced(function* (
   }
 })
 
-const lowestPort = 15_000
-const highestPort = 32_700
+// Not those of servers in containers either, which may be stopped for a while.
+const lowestPort = 10_000
+const highestPort = 15_000

@@ -89,10 +89,11 @@ export const make = Effect.fnUntraced(function* (
       }
     }),
     isReady: (host, [port = insidePort]) =>
-      Effect.map(
-        Effect.tryPromise((signal) => fetch(`http://${host}:${port}/`, { signal })),
-        ({ ok }) => ok
-      ),
+      Effect.tryPromise(async (signal) => {
+        const response = await fetch(`http://${host}:${port}/`, { signal })
+        await response.arrayBuffer()
+        return response.ok
+      }),
     stopSeconds: 30
   })
   const { control, host } = container
@@ -117,12 +118,12 @@ const createBucket = (image: string, endpoint: string) =>
     const url = new URL(name, endpoint)
     const now = DateTime.formatIso(yield* DateTime.now)
     const headers = signed("PUT", url, region, owner, now)
-    const response = yield* call(image, "createBucket", () => fetch(url, { method: "PUT", headers }))
-    if (response.ok) return name
-    const answer = yield* call(image, "createBucket", () => response.text())
-    return yield* Effect.fail(
-      errorOf(image, "createBucket", new Failed({ detail: `${name}: ${response.status} ${answer}` }))
-    )
+    const { answer, status } = yield* call(image, "createBucket", async () => {
+      const response = await fetch(url, { method: "PUT", headers })
+      return { answer: await response.text(), status: response.status }
+    })
+    if (status === 200) return name
+    return yield* Effect.fail(errorOf(image, "createBucket", new Failed({ detail: `${name}: ${status} ${answer}` })))
   }).pipe(withLiveClock)
 
 /** The server as a service; see `make`. */
