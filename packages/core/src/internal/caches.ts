@@ -2,6 +2,7 @@
  * Brings the caches of a chain up to date. Nothing here fails: a cache that cannot follow is repaired in the background.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type { Blob } from "../Blob.ts"
 import * as Body from "../Body.ts"
 import type { TierReceipt } from "../Chain.ts"
@@ -16,8 +17,9 @@ import type { State } from "./state.ts"
 /**
  * Copies a blob that stems from something that began at `since` into a cache, unless a floor discards it.
  *
- * It is checked again once the copy is there, because a put or remove may have overtaken it meanwhile; that is part of
- * the call, so it also happens when the call has long been given up.
+ * A put or remove may overtake it at any time, so each try looks at the floors twice: before it is sent, since what came
+ * between two tries is older than the try, and its floor may be gone when that ends; and once the copy is there. Both are
+ * part of the call, an activity for whose sake floors raised meanwhile stay, also when it has long been given up.
  */
 export const promote = (
   { floors, repairs }: State,
@@ -32,15 +34,15 @@ export const promote = (
   const dropAgain = (generation: Generation) => member.call("remove", () => tier.remove(header.key, generation))
 
   /** Runs however the write has ended, since one that was given up may have landed too. */
-  const check = Effect.suspend(() =>
-    floors.discards(header, since)
+  const check = (exit: Exit.Exit<Write, TierError>) =>
+    (Exit.isFailure(exit) || exit.value._tag === "Stored") && floors.discards(header, since)
       ? Effect.catch(dropAgain(header.generation), () =>
           repairs.begin(member, header.key.text, header.generation, dropAgain)
         )
       : Effect.void
-  )
 
-  const settle = (write: Write): TierReceipt => {
+  const settle = (write: Write | undefined): TierReceipt => {
+    if (write === undefined) return receipt("superseded")
     if (write._tag === "Stored") counters.stored += 1
     else if (write._tag === "Declined") counters.declined[write.why] += 1
     if (floors.discards(header, since) || write._tag === "Conflict") return receipt("superseded")
@@ -56,8 +58,11 @@ export const promote = (
       return Effect.succeed(receipt("declined"))
     }
     const options = expected === undefined ? undefined : { expected }
+    const attempt = Effect.suspend((): Effect.Effect<Write | undefined, TierError> =>
+      floors.discards(header, since) ? Effect.undefined : Effect.onExit(tier.put(blob, options), check)
+    )
     return Effect.matchEffect(
-      member.call("put", () => Effect.onExit(tier.put(blob, options), () => check)),
+      member.call("put", () => attempt),
       {
         onSuccess: (write) => Effect.sync(() => settle(write)),
         onFailure: (error) => {
