@@ -98,6 +98,19 @@ export class StoreWrites {
     if (writes?.delete(write) === true && writes.size === 0) this.tentative.delete(write.key.text)
   }
 
+  /**
+   * The store has taken a write, which ends. If nothing was acknowledged since it was sent, its blob is there to stay:
+   * what has overtaken other tries of the same blob, which may land yet, reached the store before it.
+   */
+  taken(write: Tentative): void {
+    if (!write.isOvertaken) {
+      for (const other of this.tentative.get(write.key.text) ?? []) {
+        if (other.generation === write.generation) other.isOvertaken = false
+      }
+    }
+    this.end(write)
+  }
+
   /** A put or remove of the key at `generation` was acknowledged; `isElsewhere`: by another node, who knows when. */
   overtake(key: Key, generation: Generation, isElsewhere: boolean): void {
     for (const write of this.tentative.get(key.text) ?? []) overtake(write, generation, isElsewhere)

@@ -3,6 +3,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type { Chain, PutReceipt, RemoveReceipt, TierReceipt } from "../Chain.ts"
 import { Conflict, Contended, Refused, type WriteError } from "../ChainError.ts"
 import type { Generation } from "../Generation.ts"
@@ -37,6 +38,8 @@ interface Overtaking<A> extends Pick<Sending<A>, "operation" | "subject"> {
   /** Copies below a generation may be out of date; `pending` calls have not ended. */
   readonly onSuspect: (below: Generation, pending: number) => void
 }
+
+const isStored = (exit: Exit.Exit<Write, TierError>): boolean => Exit.isSuccess(exit) && exit.value._tag === "Stored"
 
 /** Times that a write which others overtook is sent again. */
 const attempts = 3
@@ -168,7 +171,9 @@ export const make = (
             onBegin: (generation) => {
               const write = storeWrites.begin(key, generation, false)
               return (exit, isLate) =>
-                isLate ? undoIfOvertaken(state, target, write, exit) : Effect.sync(() => storeWrites.end(write))
+                isLate
+                  ? undoIfOvertaken(state, target, write, exit)
+                  : Effect.sync(() => (isStored(exit) ? storeWrites.taken(write) : storeWrites.end(write)))
             },
             onSuspect: suspects(key)
           }),

@@ -1,5 +1,5 @@
 /**
- * Copies that a policy tries again, while writes that replace them are acknowledged.
+ * Writes that a policy tries again, while others are acknowledged between their tries.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -7,9 +7,10 @@ import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import { TestClock } from "effect/testing"
 import * as Chain from "../src/Chain.ts"
-import { Throttled } from "../src/TierError.ts"
+import { Throttled, Unavailable } from "../src/TierError.ts"
 import { draft, key, remote, text } from "./support/chains.ts"
 import * as Controlled from "./support/Controlled.ts"
+import { over, overLate, stored } from "./support/late.ts"
 import { fork, landingLate } from "./support/shared.ts"
 
 const throttled = new Throttled({ cause: "busy" })
@@ -80,6 +81,48 @@ describe("a copy that is tried again", () => {
         ["stored", "superseded"]
       )
       assert.strictEqual((yield* store.tier.get(key))._tag, "Miss")
+    })
+  )
+})
+
+describe("a put that is tried again", () => {
+  const twice = { retry: Schedule.max([Schedule.spaced("1 second"), Schedule.recurs(1)]) }
+
+  it.effect("stays once it is acknowledged, though its first try lands after a remove that came between the two", () =>
+    Effect.gen(function* () {
+      const { chain, late, store } = yield* overLate(twice)
+      late.begin()
+      const putting = yield* fork(chain.put(key, draft("put")))
+      yield* TestClock.adjust("5 seconds")
+      late.end()
+      yield* chain.remove(key)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(putting)
+      const acknowledged = text(yield* chain.get(key))
+      yield* late.land
+      yield* chain.idle
+
+      assert.strictEqual(acknowledged, "put")
+      assert.strictEqual(yield* stored(store), "put")
+      assert.strictEqual(text(yield* chain.get(key)), "put")
+    })
+  )
+
+  it.effect("and acknowledged is taken back if its first try lands after a remove that came after both", () =>
+    Effect.gen(function* () {
+      const { chain, late, store } = yield* overLate(twice)
+      late.begin()
+      const putting = yield* fork(chain.put(key, draft("put")))
+      yield* TestClock.adjust("5 seconds")
+      late.end()
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(putting)
+      yield* chain.remove(key)
+      yield* late.land
+      yield* chain.idle
+
+      assert.strictEqual(yield* stored(store), "Miss")
+      assert.strictEqual(text(yield* chain.get(key)), "NotFound")
     })
   )
 })
