@@ -126,3 +126,50 @@ describe("a put that is tried again", () => {
     })
   )
 })
+
+describe("a conditional write whose answer was lost", () => {
+  const lost = new Unavailable({ cause: "lost" })
+  const again = { retry: Schedule.recurs(1) }
+
+  it.effect("removes, although the store has nothing left when it is asked again", () =>
+    Effect.gen(function* () {
+      const store = yield* remote("store")
+      const { chain } = yield* over(store.tier, again)
+      const { header } = yield* chain.put(key, draft("x"))
+      store.lose("remove", lost, 1)
+      const receipt = yield* chain.remove(key, { expected: header.generation })
+
+      assert.strictEqual(receipt.tiers[0]?.outcome, "removed")
+      assert.strictEqual(text(yield* chain.get(key)), "NotFound")
+    })
+  )
+
+  it.effect("is a conflict if no try of it can have removed anything", () =>
+    Effect.gen(function* () {
+      const store = yield* remote("store")
+      const { chain } = yield* over(store.tier, again)
+      const { header } = yield* chain.put(key, draft("x"))
+      yield* chain.remove(key)
+      store.fail("remove", throttled, 1)
+      const error = yield* Effect.flip(chain.remove(key, { expected: header.generation }))
+
+      assert.strictEqual(error._tag, "Conflict")
+      assert.strictEqual(store.calls.remove, 3)
+    })
+  )
+
+  for (const expected of ["absent", "stored"] as const) {
+    it.effect(`stores, although its own blob is there when it expects what is ${expected}`, () =>
+      Effect.gen(function* () {
+        const store = yield* remote("store")
+        const { chain } = yield* over(store.tier, again)
+        const before = expected === "absent" ? undefined : yield* chain.put(key, draft("before"))
+        store.lose("put", lost, 1)
+        const receipt = yield* chain.put(key, draft("after"), { expected: before?.header.generation ?? "absent" })
+
+        assert.strictEqual(receipt.tiers[0]?.outcome, "stored")
+        assert.strictEqual(text(yield* chain.get(key)), "after")
+      })
+    )
+  }
+})

@@ -111,7 +111,10 @@ export const make = (state: State): WriteBack => {
           confirmations.suspect(key.text, generation, pending, floors.mark())
           headers.delete(key)
         }
-      }).pipe(Effect.ensuring(Effect.sync(() => storeWrites.end(write))))
+      }).pipe(
+        Effect.map(({ answer }) => answer),
+        Effect.ensuring(Effect.sync(() => storeWrites.end(write)))
+      )
     })
 
   const writeMade: WriteBack["writeMade"] = (blob, since, replaced) =>

@@ -14,7 +14,7 @@ import { type Operation, TierError, Unavailable, Unsupported } from "../TierErro
 import * as Caches from "./caches.ts"
 import { announce } from "./invalidations.ts"
 import type { Member } from "./member.ts"
-import { type Sending, sendTo } from "./sending.ts"
+import { type Sending, type Sent, sendTo } from "./sending.ts"
 import { blobOf, type State } from "./state.ts"
 import type { Superseding } from "./superseding.ts"
 import { undoIfOvertaken } from "./undo.ts"
@@ -22,8 +22,7 @@ import { undoIfOvertaken } from "./undo.ts"
 type Writes = Pick<Chain, "put" | "remove" | "removeGroup">
 
 /** What the store has done, if there is one. */
-interface Landed<A> {
-  readonly answer: A
+interface Landed<A> extends Sent<A> {
   readonly generation: Generation
 }
 
@@ -80,9 +79,9 @@ export const make = (
           onBegin: onBegin && (() => onBegin(generation)),
           onSuspect: (pending) => onSuspect((upTo ?? generation) + 1, pending)
         }).pipe(
-          Effect.flatMap((answer): Effect.Effect<Landed<A>, TierError | Contended> => {
-            const current = currentOf(answer)
-            if (current === undefined) return Effect.succeed({ answer, generation })
+          Effect.flatMap((sent): Effect.Effect<Landed<A>, TierError | Contended> => {
+            const current = currentOf(sent.answer)
+            if (current === undefined) return Effect.succeed({ ...sent, generation })
             generations.witness(current)
             return left > 1 ? attempt(left - 1) : Effect.fail(new Contended({ key: subject }))
           })
@@ -221,7 +220,10 @@ export const make = (
           upTo: expected,
           onSuspect: suspects(key)
         }),
-        ({ answer, generation }): Effect.Effect<RemoveReceipt, WriteError> => {
+        ({ answer: said, generation, isRepeated }): Effect.Effect<RemoveReceipt, WriteError> => {
+          // What an earlier try has removed is absent to the next.
+          const isOwn = said._tag === "Absent" && expected !== undefined && isRepeated
+          const answer: Removal = isOwn ? { _tag: "Removed" } : said
           if (answer._tag === "Superseded") return conflict(key, answer.current, generation)
           if (answer._tag === "Absent" && expected !== undefined) return conflict(key, "absent", generation)
           if (answer._tag === "Removed") target.counters.removed += 1
