@@ -12,7 +12,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Blob from "./Blob.ts"
 import type { Bus } from "./Bus.ts"
-import type { ChainUnavailable, ProducerTimedOut, WriteError } from "./ChainError.ts"
+import type { ChainUnavailable, DraftExpired, ProducerTimedOut, WriteError } from "./ChainError.ts"
 import type * as Generation from "./Generation.ts"
 import type * as Header from "./Header.ts"
 import type { BreakerState } from "./internal/breaker.ts"
@@ -197,7 +197,7 @@ export interface Explanation {
 }
 
 /** Why a chain could not make a blob, beside what its producers fail with. */
-export type MakeError = ChainUnavailable | ProducerTimedOut | Header.HeaderTooLarge
+export type MakeError = ChainUnavailable | ProducerTimedOut | DraftExpired | Header.HeaderTooLarge
 
 /**
  * A resolution chain. `E` is what its producers may fail with, `O` what making a blob of what its origin has may fail with.
@@ -225,7 +225,8 @@ export interface Chain<in out E = never, out O = never> {
    * Behavior:
    * - one producer runs per key; everyone who asks meanwhile gets its blob, or its error.
    * - the blob is answered before it is written to the store and the caches.
-   * - a stale blob is answered as it is, and made anew in the background.
+   * - a stale blob is answered as it is, and made anew in the background, unless it has just been made.
+   * - what has expired by the time it is made is answered to nobody: `DraftExpired`.
    * - a producer goes on when nobody waits any more, for `producerTimeout`.
    */
   readonly getOrMake: (key: Key.Key, producer: Effect.Effect<Draft, E>) => Effect.Effect<Found, E | MakeError | O>

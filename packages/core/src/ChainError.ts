@@ -1,6 +1,8 @@
 /**
  * Why a chain could not do what it was asked. Every error names the key and what may help.
  */
+import * as DateTime from "effect/DateTime"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { HeaderTooLarge } from "./Header.ts"
 import type { TierError } from "./TierError.ts"
@@ -67,5 +69,26 @@ export class ProducerTimedOut extends Schema.TaggedError<ProducerTimedOut>("@ter
     return `${this.key}: not made within ${this.millis} ms`
   }
 }
+
+/** What was made is past its `expiresAt` now that it is there: it is answered to nobody, and not kept. */
+export class DraftExpired extends Schema.TaggedError<DraftExpired>("@terrace/core/ChainError/DraftExpired")(
+  "DraftExpired",
+  {
+    key: Schema.String,
+    /** Unix milliseconds. */
+    expiresAt: Schema.Number,
+    /** Unix milliseconds when it was made. */
+    madeAt: Schema.Number
+  }
+) {
+  readonly isRetryable = true
+  override get message(): string {
+    return `${this.key}: made at ${iso(this.madeAt)}, but it expired at ${iso(this.expiresAt)}: expected an expiresAt after the end of the making, for example ${this.madeAt + 60_000}`
+  }
+}
+
+/** A time that no date can hold stays a number. */
+const iso = (unixMillis: number): string =>
+  Option.match(DateTime.make(unixMillis), { onNone: () => String(unixMillis), onSome: DateTime.formatIso })
 
 export type WriteError = TierError | Conflict | Refused | Contended | HeaderTooLarge

@@ -7,7 +7,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { ProducerTimedOut } from "./ChainError.ts"
+import type { DraftExpired, ProducerTimedOut } from "./ChainError.ts"
 import type { Draft } from "./Chain.ts"
 import type { Header, HeaderTooLarge } from "./Header.ts"
 import type * as Key from "./Key.ts"
@@ -57,4 +57,4 @@ export interface Origin<out E = never> {
 }
 
 /** Why a chain could not make a blob of what its origin has, beside what the origin fails with. */
-export type OriginError<E> = E | ProducerTimedOut | HeaderTooLarge
+export type OriginError<E> = E | ProducerTimedOut | DraftExpired | HeaderTooLarge

@@ -4,7 +4,14 @@
  * The single place where domain errors become statuses. `docs/problems.md` lists the same types; a test compares them.
  * Causes never leave the server: an internal error carries only the request id, under which the log has the rest.
  */
-import type { ChainUnavailable, Conflict, Contended, ProducerTimedOut, Refused } from "@terrace/core/ChainError"
+import type {
+  ChainUnavailable,
+  Conflict,
+  Contended,
+  DraftExpired,
+  ProducerTimedOut,
+  Refused
+} from "@terrace/core/ChainError"
 import type { HeaderTooLarge } from "@terrace/core/Header"
 import type { TierError } from "@terrace/core/TierError"
 import type { ImageError } from "@terrace/image/ImageError"
@@ -76,6 +83,7 @@ export type RouteError =
   | ImageError
   | ChainUnavailable
   | ProducerTimedOut
+  | DraftExpired
   | Conflict
   | Refused
   | Contended
@@ -107,6 +115,7 @@ export const fromError = (error: RouteError): Problem => {
     case "Refused":
       return of("no-space", "the store does not take an image of this size")
     case "ProducerTimedOut":
+    case "DraftExpired":
       return of("timed-out", "the image was not ready in time")
     case "ChainUnavailable":
       return error.tiers.some(({ why }) => why === "Corrupt")

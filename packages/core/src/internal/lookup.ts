@@ -71,10 +71,16 @@ const search = <R extends Read | ReadHeader, A>(
           member.role === "store"
             ? Comparison.unneeded
             : yield* Comparison.ifDue(state, member, found.header, clock.currentTimeMillisUnsafe())
-        const taken: Outcome = comparison._tag === "Other" ? { _tag: "Outdated" } : outcome
+        const taken: Outcome =
+          comparison._tag === "Other"
+            ? { _tag: "Outdated" }
+            : // The comparison has taken its time.
+              Header.isExpired(found.header, clock.currentTimeMillisUnsafe())
+              ? { _tag: "Expired" }
+              : outcome
         steps.push({ tier: member.tier.name, outcome: taken, millis: millis() })
         Member.count(member, taken._tag)
-        if (comparison._tag === "Other") continue
+        if (comparison._tag === "Other" || taken._tag !== "Hit") continue
         if (comparison._tag !== "Unneeded") steps.push(comparison.step)
         return { _tag: "Found", value: found.value, position, steps }
       }

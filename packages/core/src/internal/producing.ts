@@ -5,7 +5,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Draft, Found } from "../Chain.ts"
-import { ProducerTimedOut } from "../ChainError.ts"
+import { DraftExpired, ProducerTimedOut } from "../ChainError.ts"
 import type { Generation } from "../Generation.ts"
 import * as Header from "../Header.ts"
 import type { Key } from "../Key.ts"
@@ -26,7 +26,7 @@ export const draft = <E>(
     () => new ProducerTimedOut({ key: key.text, millis: Duration.toMillis(producerTimeout) })
   )
 
-/** What is made, as it is answered; `by` is told in the trail, after `steps`. */
+/** What is made, as it is answered; what has expired by then is not. `by` is told in the trail, after `steps`. */
 export const blob = <E>(
   state: State,
   key: Key,
@@ -38,18 +38,23 @@ export const blob = <E>(
     /** When the work began, by the monotonic clock. Default: now. */
     readonly began?: bigint | undefined
   }
-): Effect.Effect<Found, E | ProducerTimedOut | Header.HeaderTooLarge> =>
+): Effect.Effect<Found, E | ProducerTimedOut | DraftExpired | Header.HeaderTooLarge> =>
   Effect.gen(function* () {
     const clock = yield* Clock.Clock
     const began = as.began ?? clock.monotonicTimeNanosUnsafe()
     const drawn = yield* draft(state, key, producer)
     const millis = Number(clock.monotonicTimeNanosUnsafe() - began) / 1e6
-    const made = blobOf(key, drawn, as.generation, clock.currentTimeMillisUnsafe())
+    const now = clock.currentTimeMillisUnsafe()
+    const made = blobOf(key, drawn, as.generation, now)
+    const { expiresAt } = made.header
+    if (expiresAt !== undefined && Header.isExpired(made.header, now)) {
+      return yield* new DraftExpired({ key: key.text, expiresAt, madeAt: now })
+    }
     yield* Header.encode(made.header)
     return {
       _tag: "Found",
       blob: made,
-      stale: false,
+      stale: Header.isStale(made.header, now),
       trail: { steps: [...as.steps, { tier: as.by, outcome: { _tag: "Made" }, millis }], joined: false }
     }
   })

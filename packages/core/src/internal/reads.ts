@@ -32,6 +32,8 @@ type Reads<E, O> = Pick<Chain<E, OriginError<O>>, "get" | "getOrMake"> & {
 
 const isUnconfirmed = ({ outcome }: Step): boolean => outcome._tag === "Unconfirmed"
 
+const isMade = ({ outcome }: Step): boolean => outcome._tag === "Made"
+
 const isLetGo = ({ outcome }: Step): boolean => outcome._tag === "LetGo"
 
 const isCorrupt = ({ outcome }: Step): boolean => outcome._tag === "Failed" && outcome.reason === "Corrupt"
@@ -247,7 +249,9 @@ export const make = <E, O>(state: State, origination: Origination<O> | undefined
 
   const getOrMake: Reads<E, O>["getOrMake"] = (key, producer) => {
     const renewed = (found: Found): Effect.Effect<Found> =>
-      found.stale ? Effect.as(refresh(key, producer, found), found) : Effect.succeed(found)
+      found.stale && !found.trail.steps.some(isMade)
+        ? Effect.as(refresh(key, producer, found), found)
+        : Effect.succeed(found)
     return Effect.withFiber((fiber) => {
       const seenNow = glance(key, fiber)
       return seenNow === undefined
