@@ -35,8 +35,12 @@ export interface BreakerOptions {
 /** Deadline of a tier outside the process, when its policy names none. */
 export const defaultDeadline: Duration.Input = "5 seconds"
 
-/** Applies a policy to a call; see `guard`. */
-export type Guard = <A>(operation: Operation, call: () => Effect.Effect<A, TierError>) => Effect.Effect<A, TierError>
+/** Applies a policy to a call; see `guard`. Once `isWanted` (default: always) says no, a call that fails is its last try. */
+export type Guard = <A>(
+  operation: Operation,
+  call: () => Effect.Effect<A, TierError>,
+  isWanted?: () => boolean
+) => Effect.Effect<A, TierError>
 
 /**
  * Calls a tier without deadline and retries. A tier that throws or dies has a bug, which is an error of the tier like
@@ -69,5 +73,6 @@ export const guard = (tier: string, policy: Policy, scope: Scope.Scope): Guard =
     )
   return retry === undefined
     ? once
-    : (operation, call) => Effect.retry(once(operation, call), { schedule: retry, while: (error) => error.isRetryable })
+    : (operation, call, isWanted = () => true) =>
+        Effect.retry(once(operation, call), { schedule: retry, while: (error) => error.isRetryable && isWanted() })
 }

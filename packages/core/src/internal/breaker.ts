@@ -58,9 +58,13 @@ export const make = (tier: string, options: BreakerOptions, scope: Scope.Scope):
     return {
       around:
         (inner) =>
-        <A>(operation: Operation, call: () => Effect.Effect<A, TierError>): Effect.Effect<A, TierError> =>
+        <A>(
+          operation: Operation,
+          call: () => Effect.Effect<A, TierError>,
+          isWanted?: () => boolean
+        ): Effect.Effect<A, TierError> =>
           Effect.catchTag(
-            breaker.execute<A, TierError, never>(inner(operation, call), { key: tier, classify }),
+            breaker.execute<A, TierError, never>(inner(operation, call, isWanted), { key: tier, classify }),
             "CircuitBreakerError",
             ({ reason }) => Effect.fail(new TierError({ tier, operation, reason: rejection(reason) }))
           ),

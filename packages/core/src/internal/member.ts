@@ -13,6 +13,7 @@ import type { Step } from "../Trail.ts"
 import type { Activities } from "./activities.ts"
 import { BoundedMap } from "./BoundedMap.ts"
 import * as Breaker from "./breaker.ts"
+import { watched } from "./watching.ts"
 
 /** Plain numbers, so that a hit costs one addition; metrics read them when they are scraped. */
 export interface Counters {
@@ -107,9 +108,10 @@ const access = (
       inProcess && policy.deadline === undefined && policy.retry === undefined && breakerOptions === false
     const breaker = breakerOptions === false ? undefined : yield* Breaker.make(name, breakerOptions, scope)
     const guard = Policy.guard(name, { ...policy, deadline }, scope)
-    const asActivity: Policy.Guard = (operation, call) => guard(operation, () => activities.during(call()))
+    const asActivity: Policy.Guard = (operation, call, isWanted) =>
+      guard(operation, () => activities.during(call()), isWanted)
     const measured = inProcess ? asActivity : timed(asActivity, name, onCall)
-    const guarded = breaker === undefined ? measured : breaker.around(measured)
+    const guarded = breaker === undefined ? measured : watched(breaker.around(measured), scope)
     return {
       call: isUnguarded ? Policy.unguarded(name) : guarded,
       deadline: isUnguarded ? undefined : Duration.fromInputUnsafe(deadline),
@@ -130,10 +132,10 @@ const access = (
 
 const timed =
   (guard: Policy.Guard, tier: string, onCall: Options["onCall"]): Policy.Guard =>
-  (operation, call) =>
+  (operation, call, isWanted) =>
     Effect.clockWith((clock) => {
       const began = clock.monotonicTimeNanosUnsafe()
-      return Effect.onExit(guard(operation, call), () =>
+      return Effect.onExit(guard(operation, call, isWanted), () =>
         Effect.sync(() => onCall(tier, operation, Number(clock.monotonicTimeNanosUnsafe() - began) / 1e9))
       )
     })
