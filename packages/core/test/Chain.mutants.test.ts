@@ -12,42 +12,86 @@ import type * as AbsencesModule from "../src/internal/Absences.ts"
 import type * as TeesModule from "../src/internal/Tees.ts"
 import type * as CachesModule from "../src/internal/caches.ts"
 import type * as ComparisonModule from "../src/internal/comparison.ts"
+import type * as FrontModule from "../src/internal/front.ts"
 import type * as LookupModule from "../src/internal/lookup.ts"
 import type * as RepairsModule from "../src/internal/repairs.ts"
+import type { State } from "../src/internal/state.ts"
 import type * as UndoModule from "../src/internal/undo.ts"
 import { run } from "./model/run.ts"
 import { Script } from "./model/Script.ts"
 import type * as World from "./model/World.ts"
 
-interface Mutant {
-  /** The bug. */
-  readonly name: string
-  /** The module that has it. */
+/** A module in the place of one of the sources. */
+interface Module {
   readonly path: string
   readonly mutate: (original: () => Promise<unknown>) => Promise<object>
+}
+
+interface Mutant extends Module {
+  /** The bug; `path` is the module that has it. */
+  readonly name: string
+  /** What brings the bug to light, and is none. */
+  readonly under?: Module | undefined
   /** What some broken promise says. */
   readonly breaks: RegExp
   /** Where the bug can show: scripts get these settings. */
   readonly where: Partial<Script>
 }
 
-/** A bug in one module: what `change` answers takes the place of its exports. */
-const mutant = <M extends object>(
-  name: string,
-  path: string,
-  breaks: RegExp,
-  change: (module: M) => Partial<M>,
-  where: Partial<Script> = {}
-): Mutant => ({
-  name,
+/** What `change` answers takes the place of the exports of a module. */
+const changed = <M extends object>(path: string, change: (module: M) => Partial<M>): Module => ({
   path,
-  breaks,
-  where,
   mutate: async (original) => {
     const module = (await original()) as M
     return { ...module, ...change(module) }
   }
 })
+
+/** A bug in one module. */
+const mutant = <M extends object>(
+  name: string,
+  path: string,
+  breaks: RegExp,
+  change: (module: M) => Partial<M>,
+  where: Partial<Script> = {},
+  under?: Module
+): Mutant => ({ name, breaks, where, under, ...changed(path, change) })
+
+/** What an object has, but for some of it. */
+const except = <A extends object>(object: A, changes: Partial<A>): A =>
+  Object.create(object, Object.getOwnPropertyDescriptors(changes)) as A
+
+/** A clock for those who ask it only for the time. */
+const atZero = { currentTimeMillisUnsafe: () => 0 }
+
+/** The first look into process memory does not see something that it should. */
+const blindGlance = (
+  what: string,
+  breaks: RegExp,
+  blind: (state: State) => Partial<State>,
+  where: Partial<Script> = {},
+  under?: Module
+): Mutant =>
+  mutant<typeof FrontModule>(
+    `a hit in process memory is answered ${what}`,
+    "../src/internal/front.ts",
+    breaks,
+    ({ make }) => ({
+      make: (state) => ({ ...make(state), glance: make({ ...state, ...blind(state) }).glance })
+    }),
+    { composition: "memory-store", peeks: true, streams: false, ...where },
+    under
+  )
+
+/** As if a cache had a thousand copies that it cannot drop as soon as it has one. */
+const distrusted = changed<typeof RepairsModule>("../src/internal/repairs.ts", ({ Repairs }) => ({
+  Repairs: class extends Repairs {
+    override begin(...args: Parameters<InstanceType<typeof Repairs>["begin"]>): Effect.Effect<void> {
+      const [member] = args
+      return member.role === "store" ? super.begin(...args) : Effect.sync(() => (member.isDistrusted = true))
+    }
+  }
+}))
 
 /** What is served, or kept, though an acknowledged write has taken its place. */
 const outdated = /never NotFound|nothing removed comes back|no value is older|took the place of/
@@ -83,6 +127,22 @@ const mutants: ReadonlyArray<Mutant> = [
           Effect.sync(() => flight.fiber?.interruptUnsafe())
         )
     }),
+    { isFaultless: true }
+  ),
+  mutant<typeof FlightModule>(
+    "when one waiter leaves, the others wait for ever",
+    "../src/Flight.ts",
+    /every operation is answered/,
+    ({ wait }) => {
+      const isDeserted = new WeakSet()
+      return {
+        wait: (flight, ...rest) =>
+          wait(flight, ...rest).pipe(
+            Effect.onInterrupt(() => Effect.sync(() => isDeserted.add(flight))),
+            Effect.tap(() => (isDeserted.has(flight) ? Effect.interruptible(Effect.never) : Effect.void))
+          )
+      }
+    },
     { isFaultless: true }
   ),
   mutant<typeof LookupModule>(
@@ -159,14 +219,53 @@ const mutants: ReadonlyArray<Mutant> = [
         override abortGroup(): void {}
       }
     }),
-    { composition: "disk-store", streams: true, restarts: false, isFaultless: false }
+    {
+      composition: "disk-store",
+      streams: true,
+      restarts: false,
+      isFaultless: false,
+      secondTouch: false,
+      isShared: false,
+      retries: false
+    }
+  ),
+  blindGlance("below a floor", outdated, ({ floors }) => ({ floors: except(floors, { discards: () => false }) })),
+  blindGlance(
+    "although the cache is not to be asked any more",
+    outdated,
+    ({ members: [first, ...rest] }) => ({
+      members: first === undefined ? rest : [except(first, { isDistrusted: false }), ...rest]
+    }),
+    { isFaultless: false },
+    distrusted
+  ),
+  mutant<typeof FrontModule>(
+    "a hit in process memory is answered past its expiresAt",
+    "../src/internal/front.ts",
+    /nothing is answered after its expiresAt|at rest a read answers what the store has/,
+    ({ make }) => ({
+      make: (state) => {
+        const front = make(state)
+        return {
+          ...front,
+          glance: (key, fiber) => front.glance(key, Object.create(fiber, { getRef: { value: () => atZero } }))
+        }
+      }
+    }),
+    { composition: "memory-store", peeks: true, isShared: false, streams: false }
+  ),
+  blindGlance(
+    "without being compared with the store",
+    /at rest a read answers what the store has|nothing removed comes back|no value is older/,
+    ({ confirmations }) => ({ confirmations: except(confirmations, { standing: () => "confirmed" }) }),
+    { isFaultless: false, restarts: false }
   )
 ]
 
-/** Runs until a promise is broken, and answers what was; empty: none was in 2,000 runs. */
-const firstBroken = (makeChain: World.MakeChain, where: Partial<Script>) =>
+/** Runs until a promise is broken, and answers what was; empty: none was in `runs` runs. */
+const firstBroken = (makeChain: World.MakeChain, where: Partial<Script>, runs = 2_000) =>
   Effect.gen(function* () {
-    for (let batch = 0; batch < 40; batch++) {
+    for (let batch = 0; batch < runs / 50; batch++) {
       const scripts = yield* Arbitrary.sampleEffect(Arbitrary.schema(Script), { count: 50, size: 60, seed: batch })
       for (const script of scripts) {
         const broken = yield* run({ ...script, ...where }, makeChain)
@@ -176,20 +275,34 @@ const firstBroken = (makeChain: World.MakeChain, where: Partial<Script>) =>
     return []
   })
 
+/** Makes chains of sources in which these modules take the place of theirs. */
+const chainOf = (...modules: ReadonlyArray<Module | undefined>): Effect.Effect<World.MakeChain> =>
+  Effect.promise(async () => {
+    vi.resetModules()
+    for (const module of modules) if (module !== undefined) vi.doMock(module.path, module.mutate)
+    const { make } = await import("../src/Chain.ts")
+    for (const module of modules) if (module !== undefined) vi.doUnmock(module.path)
+    return make
+  })
+
 describe("the model", () => {
   it.effect.each(mutants)(
     "notices a chain in which $name",
-    ({ breaks, mutate, path, where }) =>
+    ({ breaks, under, where, ...bug }) =>
       Effect.gen(function* () {
-        vi.resetModules()
-        vi.doMock(path, mutate)
-        const { make } = yield* Effect.promise(() => import("../src/Chain.ts"))
-        vi.doUnmock(path)
-
-        const broken = yield* firstBroken(make, where)
+        const broken = yield* firstBroken(yield* chainOf(bug, under), where)
 
         assert.isNotEmpty(broken, "every run kept every promise")
         assert.match(broken.join("; "), breaks)
+      }),
+    120_000
+  )
+
+  it.effect.each(mutants.filter(({ under }) => under !== undefined))(
+    "finds nothing wrong with what brings to light that $name",
+    ({ under, where }) =>
+      Effect.gen(function* () {
+        assert.isEmpty(yield* firstBroken(yield* chainOf(under), where, 500))
       }),
     120_000
   )

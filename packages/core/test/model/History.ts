@@ -26,6 +26,8 @@ interface Operation {
   ended: number | undefined
   endedAt: number | undefined
   answer: Answer | undefined
+  /** Its caller has gone away: nobody waits for an answer. */
+  isLeft: boolean
 }
 
 export interface Read extends Operation {

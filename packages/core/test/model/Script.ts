@@ -44,6 +44,8 @@ export const Script = Schema.Struct({
   isShared: Schema.Boolean,
   /** Tiers outside the process stream every body, in three chunks. */
   streams: Schema.Boolean,
+  /** Process memory can be looked into without an effect. */
+  peeks: Schema.Boolean,
   /** Tiers never fail and the process goes on, whatever the steps say. */
   isFaultless: Schema.Literals([true, false, false]),
   /** Whether restarts take place. */

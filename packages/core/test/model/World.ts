@@ -36,7 +36,11 @@ const cacheFaults = (rate: number): ChaosTier.Plan => ({
   forget: rate,
   delay: Math.min(1, rate * 3)
 })
+/** Process memory does not hang: it is looked at without a deadline. */
+const memoryFaults = (rate: number): ChaosTier.Plan => ({ ...cacheFaults(rate), hang: 0 })
 const storeFaults = (rate: number): ChaosTier.Plan => ({ ...cacheFaults(rate), corrupt: 0, forget: 0, lateWrite: rate })
+/** Of memory, disk and store. */
+const faultsOf = [memoryFaults, cacheFaults, storeFaults]
 
 export interface Process {
   readonly chain: Chain.Chain<string>
@@ -85,18 +89,22 @@ export const make = (script: Script, makeChain: MakeChain): Effect.Effect<World>
           }
         )
       )
-      const [memoryTier, diskTier, storeTier] = faults.map(({ tier }) => tier)
-      if (memoryTier === undefined || diskTier === undefined || storeTier === undefined)
+      const [faultyMemory, diskTier, storeTier] = faults.map(({ tier }) => tier)
+      if (faultyMemory === undefined || diskTier === undefined || storeTier === undefined)
         return yield* Effect.die("tiers")
+      const memoryTier: Tier = { ...faultyMemory, peek: script.peeks ? memory.peek : undefined }
       const scope = yield* Scope.make()
       const chain = yield* makeChain<string>({
         name: "model",
         caches: [
-          // As a tier in process memory it has no deadline of its own, so it gets one: faults make it hang.
           {
             name: "memory",
             tier: memoryTier,
-            policy: { deadline: "50 millis", secondTouch: script.secondTouch } satisfies Policy
+            policy: {
+              // Without faults it is used as it is by default, which is without a guard.
+              deadline: script.isFaultless ? undefined : "50 millis",
+              secondTouch: script.secondTouch
+            } satisfies Policy
           },
           { name: "disk", tier: diskTier, policy }
         ].filter(({ name }) => script.composition.split("-").includes(name)),
@@ -119,9 +127,7 @@ export const make = (script: Script, makeChain: MakeChain): Effect.Effect<World>
 
 /** Puts the faults of a tier at a level; 4: it is down. */
 export const degrade = (chaos: ChaosTier.Chaos, tier: number, level: number): Effect.Effect<void> =>
-  level === 4
-    ? chaos.down
-    : Effect.andThen(chaos.up, chaos.set((tier === 2 ? storeFaults : cacheFaults)(levels[level] ?? 0)))
+  level === 4 ? chaos.down : Effect.andThen(chaos.up, chaos.set((faultsOf[tier] ?? cacheFaults)(levels[level] ?? 0)))
 
 /** To a chain, a tier that lies outside the process. */
 const outliving = (tier: Tier, shared: boolean): Tier => ({

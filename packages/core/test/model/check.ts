@@ -3,7 +3,7 @@
  */
 import { hash } from "node:crypto"
 import type { Key } from "../../src/Key.ts"
-import type { History, Read, Write } from "./History.ts"
+import type { Event, History, Read, Write } from "./History.ts"
 
 interface Found extends Read {
   readonly answer: Extract<Read["answer"], { readonly _tag: "Found" }>
@@ -13,12 +13,28 @@ interface Found extends Read {
 export const violations = (history: History): ReadonlyArray<string> => {
   const reads = history.events.filter((event) => event._tag === "Read")
   const writes = history.events.filter((event) => event._tag === "Write")
-  return reads.flatMap((read) => {
-    const { answer } = read
-    if (answer?._tag === "Found") return foundIn({ ...read, answer }, history, writes)
-    if (answer?._tag === "NotFound") return history.hasStore ? notFoundIn(read, writes) : []
-    return answer?._tag === "Failed" && history.isFaultless ? failedIn(read, answer.why, reads) : []
-  })
+  return [...history.events.flatMap(unansweredIn), ...reads.flatMap((read) => answeredIn(read, history, reads, writes))]
+}
+
+/**
+ * An operation without an answer, long after every fault was healed, or after its process has ended in order. What a
+ * killed process was asked has ended, without one.
+ */
+const unansweredIn = (event: Event): ReadonlyArray<string> =>
+  event.ended === undefined && !event.isLeft
+    ? [`every operation is answered: a ${event._tag === "Write" ? event.kind : "read"} (event ${event.began}) is not`]
+    : []
+
+const answeredIn = (
+  read: Read,
+  history: History,
+  reads: ReadonlyArray<Read>,
+  writes: ReadonlyArray<Write>
+): ReadonlyArray<string> => {
+  const { answer } = read
+  if (answer?._tag === "Found") return foundIn({ ...read, answer }, history, writes)
+  if (answer?._tag === "NotFound") return history.hasStore ? notFoundIn(read, writes) : []
+  return answer?._tag === "Failed" && history.isFaultless ? failedIn(read, answer.why, reads) : []
 }
 
 const foundIn = (read: Found, history: History, writes: ReadonlyArray<Write>): ReadonlyArray<string> => {
@@ -131,8 +147,8 @@ export interface Rest {
   /** Undefined: nothing. */
   readonly stored: Resting | undefined
   readonly cached: ReadonlyArray<Resting>
-  /** Generation that `get` answers; undefined: nothing. */
-  readonly answered: number | undefined
+  /** Generation that `get` answers; undefined: nothing; "never": it does not answer. */
+  readonly answered: number | "never" | undefined
 }
 
 /** What must hold at rest. */

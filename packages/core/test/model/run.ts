@@ -35,11 +35,11 @@ export const run = (script: Script, makeChain: World.MakeChain): Effect.Effect<R
     const events: Array<Event> = []
     const restarts: Array<number> = []
     const kills: Array<number> = []
-    const readers: Array<Fiber.Fiber<void>> = []
+    const readers: Array<{ readonly event: Event; readonly fiber: Fiber.Fiber<void> }> = []
     let process = yield* world.begin
     let count = 0
 
-    const opening = { ended: undefined, endedAt: undefined, answer: undefined }
+    const opening = { ended: undefined, endedAt: undefined, answer: undefined, isLeft: false }
 
     /** Runs an operation beside the others, and notes when it began and how it ended. */
     const begin = <A, E>(event: Event, operation: Effect.Effect<A, E>, answerOf: (exit: Exit.Exit<A, E>) => Answer) =>
@@ -58,7 +58,7 @@ export const run = (script: Script, makeChain: World.MakeChain): Effect.Effect<R
           Effect.ignoreCause,
           Effect.forkChild({ startImmediately: true })
         )
-        if (event._tag === "Read") readers.push(fiber)
+        if (event._tag === "Read") readers.push({ event, fiber })
       })
 
     const perform = (step: Step): Effect.Effect<void> =>
@@ -125,8 +125,10 @@ export const run = (script: Script, makeChain: World.MakeChain): Effect.Effect<R
           }
           case "Leave": {
             let reader = readers.shift()
-            while (reader?.pollUnsafe() !== undefined) reader = readers.shift()
-            return reader === undefined ? Effect.void : Effect.sync(() => reader.interruptUnsafe())
+            while (reader?.fiber.pollUnsafe() !== undefined) reader = readers.shift()
+            if (reader === undefined) return Effect.void
+            reader.event.isLeft = true
+            return Effect.sync(() => reader.fiber.interruptUnsafe())
           }
           case "Wait":
             return TestClock.adjust(step.millis)
@@ -143,9 +145,10 @@ export const run = (script: Script, makeChain: World.MakeChain): Effect.Effect<R
       Effect.gen(function* () {
         // Without a store nothing outlives a process but what may be out of date.
         if (script.composition === "memory-disk") return
-        if (isKilled) yield* process.kill
-        else yield* ended(process)
-        for (const event of events) if (event.ended === undefined) event.ended = Number.POSITIVE_INFINITY
+        if (isKilled) {
+          yield* process.kill
+          for (const event of events) event.ended ??= Number.POSITIVE_INFINITY
+        } else yield* ended(process)
         restarts.push(++count)
         if (isKilled) kills.push(count)
         // Generations of one millisecond may be those of the process before.
@@ -172,8 +175,8 @@ export const run = (script: Script, makeChain: World.MakeChain): Effect.Effect<R
     const idle = yield* Effect.forkChild(chain.idle, { startImmediately: true })
     if (idle.pollUnsafe() === undefined) broken.push("at rest nothing runs")
     for (const key of keys) {
-      const found = yield* chain.get(key).pipe(Effect.orDie)
-      yield* chain.idle
+      const found = yield* inTime(Effect.orDie(chain.get(key)))
+      yield* inTime(chain.idle)
       const stored = yield* restingIn(world.store, key)
       const onDisk = yield* restingIn(world.disk, key)
       broken.push(
@@ -182,7 +185,7 @@ export const run = (script: Script, makeChain: World.MakeChain): Effect.Effect<R
             key,
             stored,
             cached: onDisk === undefined ? [] : [onDisk],
-            answered: found._tag === "Found" ? found.blob.header.generation : undefined
+            answered: found === undefined ? "never" : found._tag === "Found" ? found.blob.header.generation : undefined
           },
           history
         )
@@ -221,6 +224,17 @@ const ended = (process: World.Process): Effect.Effect<void> =>
     const closing = yield* Effect.forkChild(process.close, { startImmediately: true })
     yield* TestClock.adjust("5 minutes")
     yield* Fiber.join(closing)
+  })
+
+/** What an effect answers within a minute; undefined: nothing. */
+const inTime = <A>(effect: Effect.Effect<A>): Effect.Effect<A | undefined> =>
+  Effect.gen(function* () {
+    const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
+    yield* TestClock.adjust("1 minute")
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return yield* exit
+    fiber.interruptUnsafe()
+    return undefined
   })
 
 const restingIn = (tier: Tier, key: Key.Key): Effect.Effect<Resting | undefined> =>
