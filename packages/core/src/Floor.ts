@@ -15,6 +15,7 @@
  */
 import type { Generation } from "./Generation.ts"
 import type { Header } from "./Header.ts"
+import { OrderedMap } from "./internal/OrderedMap.ts"
 import type { Key } from "./Key.ts"
 
 /** A point of the sequence in which floors are raised and activities begin. */
@@ -34,12 +35,12 @@ interface Floor {
 export class Floors {
   private sequence = 0
   /** By key text or group, in order of `raisedAt`. Groups have no slash, so the two never meet. */
-  private readonly floors = new Map<string, Floor>()
+  private readonly floors = new OrderedMap<string, Floor>()
   /** Floors that stay until they are released, by subject. */
   private readonly pinned = new Map<string, Floor>()
   private everything: Floor | undefined
   /** In the order of their beginning. */
-  private readonly activities = new Set<Activity>()
+  private readonly activities = new OrderedMap<Activity, undefined>()
   private readonly limit: number
 
   constructor(limit: number) {
@@ -49,7 +50,7 @@ export class Floors {
   /** Begins an activity: floors raised from now on stay until it has ended. */
   begin(): Activity {
     const activity = this.mark()
-    this.activities.add(activity)
+    this.activities.set(activity, undefined)
     return activity
   }
 
@@ -137,7 +138,6 @@ export class Floors {
 
   private insert(subject: string, floor: Floor): void {
     const before = this.floors.get(subject)
-    this.floors.delete(subject)
     this.floors.set(subject, {
       generation: Math.max(floor.generation, before?.generation ?? 0),
       raisedAt: floor.raisedAt,
@@ -158,17 +158,17 @@ export class Floors {
 
   /** Drops the floors that everything running began after. */
   private prune(): void {
-    const oldest = this.activities.values().next().value ?? Number.POSITIVE_INFINITY
-    for (const [subject, floor] of this.floors) {
-      if (floor.raisedAt > oldest) break
-      this.floors.delete(subject)
+    const oldest = this.activities.oldest()?.key ?? Number.POSITIVE_INFINITY
+    for (let floor = this.floors.oldest(); floor !== undefined; floor = this.floors.oldest()) {
+      if (floor.value.raisedAt > oldest) break
+      this.floors.delete(floor.key)
     }
     if (this.everything !== undefined && this.everything.raisedAt < oldest) this.everything = undefined
   }
 
   private merge(): void {
     let { changedAt, generation } = this.everything ?? { changedAt: 0, generation: 0 }
-    for (const floor of this.floors.values()) {
+    for (const { value: floor } of this.floors) {
       generation = Math.max(generation, floor.generation)
       changedAt = Math.max(changedAt, floor.changedAt)
     }

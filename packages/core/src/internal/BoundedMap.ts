@@ -1,8 +1,10 @@
 /**
- * A map that holds at most `limit` entries: what was set longest ago goes first.
+ * A map that holds at most `limit` entries: what was set longest ago goes first. Every operation on one entry is O(1).
  */
+import { OrderedMap } from "./OrderedMap.ts"
+
 export class BoundedMap<K, V> {
-  private readonly entries = new Map<K, V>()
+  private readonly entries = new OrderedMap<K, V>()
   private readonly limit: number
 
   constructor(limit: number) {
@@ -19,10 +21,11 @@ export class BoundedMap<K, V> {
 
   /** Sets an entry and makes it the newest. */
   set(key: K, value: V): void {
-    this.entries.delete(key)
     if (this.limit <= 0) return
-    if (this.entries.size >= this.limit) this.deleteOldest()
     this.entries.set(key, value)
+    if (this.entries.size <= this.limit) return
+    const oldest = this.entries.oldest()
+    if (oldest !== undefined) this.entries.delete(oldest.key)
   }
 
   delete(key: K): boolean {
@@ -35,13 +38,6 @@ export class BoundedMap<K, V> {
 
   /** Linear. */
   deleteWhere(matches: (value: V, key: K) => boolean): void {
-    for (const [key, value] of this.entries) if (matches(value, key)) this.entries.delete(key)
-  }
-
-  private deleteOldest(): void {
-    for (const oldest of this.entries.keys()) {
-      this.entries.delete(oldest)
-      return
-    }
+    for (const { key, value } of this.entries) if (matches(value, key)) this.entries.delete(key)
   }
 }
