@@ -15,9 +15,15 @@ import type { Header } from "./Header.ts"
 import * as Key from "./Key.ts"
 import { type Operation, TierError, Unsupported } from "./TierError.ts"
 
+/** What a tier may be called: lower-case letters, digits and `-`; the first is a letter. */
+export const namePattern: RegExp = /^[a-z][a-z0-9-]*$/
+
 /** What a tier promises, as data: the chain and the contract suite consult it. */
 export interface Capabilities {
-  /** Delivers large bodies as `Streamed` and takes them so; a tier without it takes `Inline` bodies only. */
+  /**
+   * Delivers large bodies as `Streamed` and takes them so. A tier without it delivers `Inline` bodies only, and answers
+   * `Unsupported` to a put of a `Streamed` one.
+   */
   readonly streaming: boolean
   /** `Streamed.open` reads no more than the chunks that hold the range. */
   readonly ranges: boolean
@@ -31,13 +37,13 @@ export interface Capabilities {
   readonly shared: boolean
   /** `scan` lists the blobs. */
   readonly list: boolean
-  /** The backend removes expired blobs by itself. */
+  /** The backend removes expired blobs by itself, soon: nobody need ask for them, nor sweep. */
   readonly nativeExpiry: boolean
   /** Largest body, in bytes; absent: no limit of its own. */
   readonly maxBytes?: number | undefined
 }
 
-/** Why a tier cannot say whether it has a blob. */
+/** Why a tier cannot say whether it has a blob: its breaker is open, it has too much to do, or it was closed. */
 export type SkipReason = "breaker-open" | "busy" | "closed"
 /** Why a tier would not take a blob. */
 export type DeclineReason = "too-large" | "admission" | "read-only" | "expired"
@@ -106,7 +112,7 @@ export interface ScanOptions {
 }
 
 export interface Tier {
-  /** Unique in a chain; appears in trails, logs and metrics. */
+  /** Unique in a chain; appears in trails, logs, metrics and every `TierError` of the tier. Matches `namePattern`. */
   readonly name: string
   readonly capabilities: Capabilities
 
@@ -116,19 +122,27 @@ export interface Tier {
    * Behavior:
    * - answers `Miss` for a key that was never put, was removed, was forgotten, or whose blob is past `expiresAt`.
    * - answers the blob of the highest generation that was stored, whole, its chunks verified.
-   * - a blob that fails verification is set aside, counted, and reads as `Miss`.
+   * - a blob that fails verification is set aside, counted in `corrupted`, and reads as `Miss`; the first who finds it may
+   *   get `Corrupt` instead. No byte of a damaged chunk leaves, and the key can be put again, also with the same blob.
+   * - once the tier is closed, answers `Skipped` or fails; it never answers `Miss`.
    */
   readonly get: (key: Key.Key) => Effect.Effect<Read, TierError>
 
   /**
    * Reads at once, without an effect; for tiers in process memory. Absent: not offered.
    *
-   * Behavior: answers what `get` answers, except that a blob past its `expiresAt` may be answered too: who asks looks at
-   * the time.
+   * Behavior:
+   * - answers what `get` answers, except that a blob past its `expiresAt` may be answered too: who asks looks at the time.
+   * - answers `Skipped` where it cannot say without waiting; it never throws.
    */
   readonly peek?: ((key: Key.Key) => Read) | undefined
 
-  /** Reads only the header. Behavior: as `get`, without verifying the bytes. */
+  /**
+   * Reads only the header.
+   *
+   * Behavior:
+   * - answers as `get` does, without verifying the bytes: of a blob whose body is damaged it may answer the header.
+   */
   readonly head: (key: Key.Key) => Effect.Effect<ReadHeader, TierError>
 
   /**
@@ -140,10 +154,14 @@ export interface Tier {
    *   `Stored` if the digest is the same (a retry whose first try landed), else `Superseded`.
    * - with `expected`, answers `Conflict` and changes nothing unless that generation, or nothing, is there.
    * - a failed overwrite leaves the old blob.
-   * - `Declined` means that this tier does not take this blob; what it held of the key stays.
+   * - `Declined` means that this tier does not take this blob; what it held of the key stays. That holds for a blob which is
+   *   already past its `expiresAt`, too.
    * - every field of the header is kept exactly, or the put is refused.
    * - interrupted, or with a stream that fails, it has happened whole or not at all; the stream is closed in any case.
    * - opens a streamed body at most once, and whole: what is copied while it is read cannot be read again.
+   * - while it waits for a stream, other calls of the key are answered. What they did counts when the stream has ended:
+   *   then the put is stored, or refused as one that begins at that moment.
+   * - of a `Streamed` body, without the capability `streaming`, fails with `Unsupported`.
    */
   readonly put: (blob: Blob, options?: PutOptions) => Effect.Effect<Write, TierError>
 
@@ -158,7 +176,15 @@ export interface Tier {
    */
   readonly remove: (key: Key.Key, generation: Generation) => Effect.Effect<Removal, TierError>
 
-  /** Removes every blob of the group of at most this generation. A group whose name only begins alike is untouched. */
+  /**
+   * Removes every blob of the group of at most this generation.
+   *
+   * Behavior:
+   * - answers how many it has removed, how many newer ones stay, and the highest generation of these.
+   * - blobs past `expiresAt` are none.
+   * - a group whose name only begins alike is untouched.
+   * - interrupted, each blob is there or not, whole; what is left can be removed again.
+   */
   readonly removeGroup: (group: string, generation: Generation) => Effect.Effect<GroupRemoval, TierError>
 
   /**
@@ -167,16 +193,36 @@ export interface Tier {
    * Behavior:
    * - an entry that is there from beginning to end is listed, whatever is put or removed meanwhile.
    * - a tier that can tell that `after` is no cursor of its own fails with `BadCursor`.
+   * - without the capability `list`, fails with `Unsupported`.
    */
   readonly scan: (options?: ScanOptions) => Stream.Stream<Entry, TierError>
 
+  /**
+   * What the blobs take now.
+   *
+   * Behavior:
+   * - where `exact`, counts every blob once, and nothing of puts that did not store and of what was removed.
+   * - `bytes` is never above `limit`, if there is one.
+   */
   readonly usage: Effect.Effect<Usage, TierError>
 
   /**
    * Blobs dropped to make room since the tier was built: a plain number, read when metrics are. Absent: the tier drops
    * none.
+   *
+   * Behavior:
+   * - counts no blob that was removed, replaced or has expired.
    */
   readonly evictions?: (() => number) | undefined
+
+  /**
+   * Blobs that were found damaged since the tier was built: a plain number, read when metrics are. Absent: the tier keeps
+   * them where nothing but a bug can damage them, as in process memory.
+   *
+   * Behavior:
+   * - counts a blob when a read finds that it fails verification.
+   */
+  readonly corrupted?: (() => number) | undefined
 }
 
 // -----------------------------------------------------------------------------

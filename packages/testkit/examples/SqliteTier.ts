@@ -117,6 +117,7 @@ export const make = Effect.fnUntraced(function* (
     })
 
   const inFile = options.path !== ":memory:"
+  let corrupted = 0
   return {
     name: tier,
     capabilities: {
@@ -138,6 +139,7 @@ export const make = Effect.fnUntraced(function* (
       if (header !== undefined && Header.matches(header, row.bytes)) {
         return Tier.hit({ header, body: Body.inline(row.bytes) })
       }
+      corrupted++
       yield* attempt("get", () => statements.removeDamaged.run(row.id, row.header))
       yield* Effect.logWarning(`${tier}: the row of ${key.text} is damaged and was removed`)
       return Tier.miss
@@ -202,7 +204,8 @@ export const make = Effect.fnUntraced(function* (
       )
     },
 
-    usage: attempt("usage", () => ({ ...(statements.usage.get() as Counted), exact: true }))
+    usage: attempt("usage", () => ({ ...(statements.usage.get() as Counted), exact: true })),
+    corrupted: () => corrupted
   }
 })
 

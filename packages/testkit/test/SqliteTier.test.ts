@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import type * as Key from "@terrace/core/Key"
 import type * as Tier from "@terrace/core/Tier"
 import type { TierError } from "@terrace/core/TierError"
 import { Fixtures, TierSuite } from "@terrace/testkit"
@@ -40,6 +41,30 @@ TierSuite.suite("sqlite in memory", {
   tier: SqliteTier.SqliteTier,
   layer: SqliteTier.layer({ path: ":memory:" }),
   distinctKeys: 10_000
+})
+
+const damages = {
+  body: "UPDATE blobs SET bytes = CAST(substr(bytes, 1, size - 1) || x'00' AS BLOB)",
+  header: "UPDATE blobs SET header = 'damaged'",
+  truncated: "UPDATE blobs SET bytes = substr(bytes, 1, size - 1)"
+} satisfies Record<TierSuite.Damage, string>
+
+describe("a SQLite file that is damaged behind the tier's back", () => {
+  const damaging = TierSuite.cases.filter(({ requires }) => requires.damage === true && requires.streaming !== true)
+
+  it.effect.each(damaging)("$name", (self) =>
+    Effect.gen(function* () {
+      const path = yield* file
+      const tier = yield* SqliteTier.make({ path })
+      const database = yield* connect(path)
+      const damage = ({ group, name }: Key.Key, where: TierSuite.Damage) =>
+        Effect.sync(() => {
+          database.prepare(`${damages[where]} WHERE grp = ? AND name = ?`).run(group, name)
+        })
+
+      yield* TierSuite.run(self, tier, { damage })
+    })
+  )
 })
 
 describe("SqliteTier", () => {

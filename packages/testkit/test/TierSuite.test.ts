@@ -9,6 +9,7 @@ import * as MapTier from "../examples/MapTier.ts"
 import { onStorage } from "../src/internal/Openings.ts"
 import { mutants } from "./mutants.ts"
 import { memory, storage, streaming, type Subject } from "./mutants/Mutant.ts"
+import * as DamageableTier from "./mutants/DamageableTier.ts"
 import * as StorageTier from "./mutants/StorageTier.ts"
 
 /** Enough for a leak to show; the suites of the tiers ask for more. */
@@ -26,8 +27,8 @@ const fails = (self: TierSuite.Case, make: Effect.Effect<Subject>) =>
 /** Names of the cases that fail. */
 const failures = (make: Effect.Effect<Subject>) =>
   Effect.gen(function* () {
-    const { tier } = yield* make
-    const applying = TierSuite.applicable(tier.capabilities, { distinctKeys: 0 })
+    const { options, tier } = yield* make
+    const applying = TierSuite.applicable(tier.capabilities, { ...options, distinctKeys: 0 })
     const failing = yield* Effect.filter(applying, (self) => fails(self, make))
     return failing.map((self) => self.name)
   })
@@ -42,7 +43,8 @@ describe("TierSuite", () => {
         map: Effect.sync((): Subject => ({ tier: MapTier.make() })),
         memory: Effect.map(memory, (tier): Subject => ({ tier })),
         streaming: Effect.map(streaming, (tier): Subject => ({ tier })),
-        storage: Effect.flatMap(storage, StorageTier.subject)
+        storage: Effect.flatMap(storage, StorageTier.subject),
+        damageable: Effect.map(DamageableTier.memory, (tier): Subject => DamageableTier.make(tier))
       }
       for (const [name, make] of Object.entries(sound)) assert.deepStrictEqual(yield* failures(make), [], name)
     })
@@ -75,19 +77,23 @@ describe("TierSuite", () => {
   it.effect.each(mutants)("catches a tier in which $name", ({ caughtBy, make }) =>
     Effect.gen(function* () {
       const self = caseNamed(caughtBy)
-      const { tier } = yield* make
+      const { options, tier } = yield* make
 
-      assert.include(TierSuite.applicable(tier.capabilities), self)
+      assert.include(TierSuite.applicable(tier.capabilities, options), self)
       assert.isTrue(yield* fails(self, make), `caught by "${caughtBy}"`)
     })
   )
 
-  it.effect("fails a persistent tier whose storage it cannot open again, and says what to give", () =>
+  it.effect.each<{ title: string; requires: TierSuite.Requires }>([
+    { title: "persistent", requires: { persistent: true } },
+    { title: "shared", requires: { shared: true } }
+  ])("fails a $title tier whose storage it cannot open again, and says what to give", ({ requires, title }) =>
     Effect.gen(function* () {
-      const exit = yield* Effect.exit(onStorage(undefined, MapTier.MapTier, () => Effect.void))
+      const exit = yield* Effect.exit(onStorage(undefined, MapTier.MapTier, requires, () => Effect.void))
 
       const problem = exit._tag === "Failure" ? Cause.squash(exit.cause) : assert.fail("expected a failure")
       assert.include(String(problem), "give `storage`")
+      assert.include(String(problem), `declares \`${title}\``)
     })
   )
 
@@ -108,7 +114,9 @@ describe("TierSuite", () => {
         )
       })
 
-      yield* Effect.scoped(onStorage(storage, MapTier.MapTier, ({ reopen }) => Effect.asVoid(reopen)))
+      yield* Effect.scoped(
+        onStorage(storage, MapTier.MapTier, { persistent: true }, ({ reopen }) => Effect.asVoid(reopen))
+      )
 
       assert.deepStrictEqual(log, ["storage", "open", "close", "open", "close"])
     })
@@ -152,7 +160,7 @@ describe("TierSuite", () => {
     assert.notInclude(names({}), reopening)
     assert.include(names({ persistent: true }), reopening)
     assert.notInclude(names({ persistent: true }), shared)
-    assert.include(names({ persistent: true, shared: true }), shared)
+    assert.include(names({ shared: true }), shared)
     assert.include(names({}), heap)
     assert.notInclude(names({}, { distinctKeys: 0 }), heap)
     assert.isAbove(names({}).length, names({}, { clock: "live" }).length)

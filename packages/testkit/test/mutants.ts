@@ -2,9 +2,10 @@
  * Tiers with one bug each, and a case of the suite that must notice it.
  */
 import { answers } from "./mutants/answers.ts"
+import { damage } from "./mutants/damage.ts"
 import { memory } from "./mutants/memory.ts"
 import type { Mutant } from "./mutants/Mutant.ts"
 import { storage } from "./mutants/storage.ts"
 import { streams } from "./mutants/streams.ts"
 
-export const mutants: ReadonlyArray<Mutant> = [...answers, ...memory, ...streams, ...storage]
+export const mutants: ReadonlyArray<Mutant> = [...answers, ...memory, ...streams, ...storage, ...damage]

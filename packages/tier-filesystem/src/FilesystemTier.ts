@@ -80,6 +80,7 @@ export const make = (options: Options): Effect.Effect<Filesystem, StartError, Fi
         limit: settings.maxBytes,
         exact: disk.ledger.isExact
       })),
+      corrupted: () => disk.stats.quarantined,
       evictions: settings.role === "cache" ? () => disk.stats.evicted : undefined,
       sweep: run("usage", Effect.interruptible(Walk.walk(disk, "sweep"))),
       stats: Effect.sync(() => ({ ...disk.stats }))

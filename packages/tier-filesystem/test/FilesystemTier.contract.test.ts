@@ -3,6 +3,7 @@ import * as TierSuite from "@terrace/testkit/TierSuite"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as FilesystemTier from "../src/FilesystemTier.ts"
+import { damage } from "./support/damage.ts"
 import type { Settings } from "./support/Directory.ts"
 import * as Leaks from "./support/Leaks.ts"
 
@@ -13,6 +14,7 @@ const suite = (name: string, settings: Settings, distinctKeys: number) =>
       FilesystemTier.layer({ ...settings, root }).pipe(Layer.provide(NodeFileSystem.layer))
     ),
     leaks: Leaks.count,
+    damage,
     distinctKeys
   })
 

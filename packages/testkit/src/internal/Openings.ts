@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
+import type { Requires } from "./Case.ts"
 
 /** Makes storage, and answers a layer that opens it: several times, one after the other; `shared`: at once too. */
 export type Storage<I, E> = Effect.Effect<Layer.Layer<I, E>, E, Scope.Scope>
@@ -48,14 +49,15 @@ export const make = Effect.fnUntraced(function* <I, E>(
 export const onStorage = <I, E, E1>(
   storage: Storage<I, E> | undefined,
   tier: Context.Key<I, Tier>,
+  { shared }: Requires,
   run: (openings: Openings) => Effect.Effect<void, E1, Scope.Scope>
 ): Effect.Effect<void, E | E1, Scope.Scope> =>
   storage === undefined
-    ? Effect.sync(() => assert.fail(missing))
+    ? Effect.sync(() => assert.fail(missing(shared === true ? "shared" : "persistent")))
     : storage.pipe(
         Effect.flatMap((layer) => make(tier, layer)),
         Effect.flatMap(run)
       )
 
-const missing =
-  "the tier declares `persistent`, but the suite cannot open its storage again: give `storage`, an effect that makes storage and answers a layer that may be built on it several times, one after the other; `layer` may then be left out"
+const missing = (capability: "persistent" | "shared"): string =>
+  `the tier declares \`${capability}\`, but the suite cannot open its storage several times: give \`storage\`, an effect that makes storage and answers a layer that may be built on it ${capability === "shared" ? "by several tiers at once" : "several times, one after the other"}; \`layer\` may then be left out`

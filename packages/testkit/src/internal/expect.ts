@@ -7,7 +7,7 @@ import * as Body from "@terrace/core/Body"
 import * as Header from "@terrace/core/Header"
 import type * as Key from "@terrace/core/Key"
 import type * as Tier from "@terrace/core/Tier"
-import { TierError } from "@terrace/core/TierError"
+import { type Operation, TierError } from "@terrace/core/TierError"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -32,10 +32,31 @@ const comparable = (header: Header.Header) => ({
   attributes: Object.entries(header.attributes).sort(([left], [right]) => (left < right ? -1 : 1))
 })
 
-/** Compares without printing megabytes. */
+/** Compares without printing megabytes: says where the first byte differs. */
 export const sameBytes = (actual: Uint8Array, expected: Uint8Array, label = "the body"): void => {
   assert.strictEqual(actual.byteLength, expected.byteLength, `length of ${label}`)
-  assert.isTrue(Buffer.compare(actual, expected) === 0, `bytes of ${label}`)
+  if (Buffer.compare(actual, expected) === 0) return
+  const at = actual.findIndex((byte, index) => byte !== expected[index])
+  assert.fail(
+    `bytes of ${label}: byte ${at} of ${expected.byteLength} is ${actual[at]}, expected ${expected[at]} (the first that differs)`
+  )
+}
+
+/** Which blob a message is about. */
+const named = ({ header }: Blob): string => `${header.key.text} (generation ${header.generation}, ${header.size} bytes)`
+
+/** What a write answered, with its reason. */
+const answered = (write: Tier.Write): string =>
+  write._tag === "Declined"
+    ? `Declined as ${write.why}`
+    : write._tag === "Stored"
+      ? write._tag
+      : `${write._tag} by ${write.current}`
+
+/** An error of the tier names it, and the operation that failed. */
+export const isOf = (error: TierError, tier: Tier.Tier, operation: Operation): void => {
+  assert.strictEqual(error.tier, tier.name, `the tier that is named in "${error.message}"`)
+  assert.strictEqual(error.operation, operation, `the operation that is named in "${error.message}"`)
 }
 
 /** `get` and `head` answer exactly this blob. */
@@ -44,7 +65,7 @@ export const holds = Effect.fnUntraced(function* (tier: Tier.Tier, blob: Blob) {
   if (read._tag !== "Hit") assert.fail(`get of ${blob.header.key.text}: expected Hit, got ${read._tag}`)
   sameHeader(read.blob.header, blob.header)
   assert.strictEqual(Body.size(read.blob.body), blob.header.size, "size of the body")
-  sameBytes(yield* Body.toBytes(read.blob.body), yield* Body.toBytes(blob.body))
+  sameBytes(yield* Body.toBytes(read.blob.body), yield* Body.toBytes(blob.body), named(blob))
 
   const head = yield* tier.head(blob.header.key)
   if (head._tag !== "Hit") assert.fail(`head of ${blob.header.key.text}: expected Hit, got ${head._tag}`)
@@ -54,7 +75,7 @@ export const holds = Effect.fnUntraced(function* (tier: Tier.Tier, blob: Blob) {
   if (peeked === undefined) return
   if (peeked._tag !== "Hit") assert.fail(`peek at ${blob.header.key.text}: expected Hit, got ${peeked._tag}`)
   sameHeader(peeked.blob.header, blob.header)
-  sameBytes(yield* Body.toBytes(peeked.blob.body), yield* Body.toBytes(blob.body))
+  sameBytes(yield* Body.toBytes(peeked.blob.body), yield* Body.toBytes(blob.body), `${named(blob)} by peek`)
 })
 
 /** How often a blob may be replaced between its `get` and the opening of its body. */
@@ -88,7 +109,7 @@ export const holdsOneOf = Effect.fnUntraced(function* (
   const blob = candidates.find((candidate) => candidate?.header.generation === read.header.generation)
   if (blob === undefined) assert.fail(`get of ${key.text} answered generation ${read.header.generation}`)
   sameHeader(read.header, blob.header)
-  sameBytes(read.bytes, yield* Body.toBytes(blob.body))
+  sameBytes(read.bytes, yield* Body.toBytes(blob.body), named(blob))
   return blob
 })
 
@@ -104,28 +125,42 @@ export const misses = Effect.fnUntraced(function* (tier: Tier.Tier, key: Key.Key
 
 /** Puts a blob that the tier must take. */
 export const stores = Effect.fnUntraced(function* (tier: Tier.Tier, blob: Blob, options?: Tier.PutOptions) {
-  assert.deepStrictEqual(yield* tier.put(blob, options), { _tag: "Stored" }, `put of ${blob.header.key.text}`)
+  const write = yield* tier.put(blob, options)
+  if (write._tag !== "Stored") assert.fail(`put of ${named(blob)}: expected Stored, got ${answered(write)}`)
 })
 
-/** Puts a blob that the tier must not take: it declines, or fails with an error that trying again does not help. */
-export const refuses = Effect.fnUntraced(function* (tier: Tier.Tier, blob: Blob) {
+/** Puts a blob that the tier may refuse: it declines, or fails with an error that trying again does not help. */
+export const storesOrRefuses = Effect.fnUntraced(function* (tier: Tier.Tier, blob: Blob) {
   const result = yield* Effect.result(tier.put(blob))
-  if (result._tag === "Success") {
-    assert.strictEqual(result.success._tag, "Declined", `put of ${blob.header.key.text}`)
-  } else {
+  if (result._tag === "Failure") {
     assert.isFalse(result.failure.isRetryable, `isRetryable of ${result.failure.message}`)
+    isOf(result.failure, tier, "put")
+    return false
   }
+  const { success: write } = result
+  if (write._tag === "Stored") return true
+  return write._tag === "Declined" ? false : assert.fail(`put of ${named(blob)}: got ${answered(write)}`)
 })
 
-/** The effect fails with a reason of this tag. */
+/** Puts a blob that the tier must not take. */
+export const refuses = Effect.fnUntraced(function* (tier: Tier.Tier, blob: Blob) {
+  if (yield* storesOrRefuses(tier, blob)) assert.fail(`put of ${named(blob)}: expected a refusal, got Stored`)
+})
+
+/** An operation of the tier fails with a reason of this tag; answers the error. */
 export const failsWith = Effect.fnUntraced(function* <A>(
   effect: Effect.Effect<A, TierError>,
-  tag: TierError["reason"]["_tag"]
+  tag: TierError["reason"]["_tag"],
+  tier: Tier.Tier,
+  operation: Operation
 ) {
   const result = yield* Effect.result(effect)
-  if (result._tag === "Success") assert.fail(`expected ${tag}, got an answer`)
-  assert.instanceOf(result.failure, TierError)
-  assert.strictEqual(result.failure.reason._tag, tag, result.failure.message)
+  if (result._tag === "Success") assert.fail(`${operation}: expected ${tag}, got an answer`)
+  const { failure } = result
+  assert.instanceOf(failure, TierError)
+  assert.strictEqual(failure.reason._tag, tag, failure.message)
+  isOf(failure, tier, operation)
+  return failure
 })
 
 /** Bytes and entries, where the tier counts exactly. */
@@ -133,7 +168,7 @@ export const counted = (tier: Tier.Tier) =>
   Effect.map(tier.usage, ({ bytes, entries, exact }) => (exact ? { bytes, entries } : undefined))
 
 /** The value comes to satisfy `is` within so many milliseconds of the real clock. */
-const eventually = Effect.fnUntraced(function* <A, E, R>(
+export const eventually = Effect.fnUntraced(function* <A, E, R>(
   what: string,
   value: Effect.Effect<A, E, R>,
   is: (value: A) => boolean,
@@ -153,7 +188,13 @@ export const leaksNothing = (when: string, leaks: Effect.Effect<number>, before:
   eventually(`what the tier holds open ${when}`, leaks, (now) => now <= before, 1_000)
 
 /** The tier counts exactly, soon: it may count after it has opened its storage. */
-export const countsExactly = (tier: Tier.Tier) => eventually("usage", tier.usage, ({ exact }) => exact, 20_000)
+export const countsExactly = (tier: Tier.Tier) =>
+  eventually(
+    'usage is `exact: false` though nothing is running (a tier that cannot count exactly is given to the suite with `usage: "approximate"`)',
+    tier.usage,
+    ({ exact }) => exact,
+    20_000
+  )
 
 /** Names the seed in whatever failure the effect ends with. */
 export const seeded = <A, E, R>(seed: number, effect: Effect.Effect<A, E, R>): Effect.Effect<A, never, R> =>

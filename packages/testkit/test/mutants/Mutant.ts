@@ -30,11 +30,11 @@ const maxBytes = 1_048_576
 
 export const memory: Effect.Effect<Tier.Tier> = MemoryTier.make({ maxBytes })
 export const streaming: Effect.Effect<Tier.Tier> = Effect.map(
-  MemoryTier.make({ maxBytes: 67_108_864, maxEntryBytes: 16_777_216 }),
+  MemoryTier.make({ name: "streaming", maxBytes: 67_108_864, maxEntryBytes: 16_777_216 }),
   StreamingTier.make
 )
 export const storage: Effect.Effect<StorageTier.StorageTier> = Effect.map(
-  MemoryTier.make({ maxBytes }),
+  MemoryTier.make({ name: "storage", maxBytes }),
   StorageTier.make
 )
 

@@ -17,7 +17,6 @@ export const make = (memory: Tier.Tier): StorageTier => {
   const stored: Tier.Tier = {
     ...memory,
     peek: undefined,
-    name: "storage",
     capabilities: { ...memory.capabilities, persistent: true, shared: true }
   }
   return { stored, open: () => Effect.succeed({ ...stored }) }

@@ -10,8 +10,8 @@ import * as Stream from "effect/Stream"
 
 export const pieceBytes = 65_536
 
-export const gone = (header: Header.Header): TierError =>
-  new TierError({ tier: "streaming", operation: "open", reason: new Gone({ key: header.key.text }) })
+export const gone = (tier: string, header: Header.Header): TierError =>
+  new TierError({ tier, operation: "open", reason: new Gone({ key: header.key.text }) })
 
 /** The bytes in pieces, each a copy. */
 export const pieces = (bytes: Uint8Array): ReadonlyArray<Uint8Array> =>
@@ -31,21 +31,21 @@ export const bytesOf = (memory: Tier.Tier, header: Header.Header): Effect.Effect
   )
 
 /** All bytes of a body. Fails once there are more than the header names. */
-export const collect = (body: Body.Body, header: Header.Header): Effect.Effect<Uint8Array, TierError> =>
+export const collect = (tier: string, body: Body.Body, header: Header.Header): Effect.Effect<Uint8Array, TierError> =>
   Effect.suspend(() => {
     const taken: Array<Uint8Array> = []
     let total = 0
     const take = (piece: Uint8Array) => {
       total += piece.byteLength
       taken.push(piece)
-      return total > header.size ? Effect.fail(tooLong(header)) : Effect.void
+      return total > header.size ? Effect.fail(tooLong(tier, header)) : Effect.void
     }
     return Effect.map(Stream.runForEach(Body.toStream(body), take), () => Buffer.concat(taken))
   })
 
-const tooLong = ({ key }: Header.Header): TierError =>
+const tooLong = (tier: string, { key }: Header.Header): TierError =>
   new TierError({
-    tier: "streaming",
+    tier,
     operation: "put",
     reason: new Corrupt({ detail: `${key.text} delivers more bytes than its header names` })
   })
@@ -53,7 +53,6 @@ const tooLong = ({ key }: Header.Header): TierError =>
 export const make = (memory: Tier.Tier): Tier.Tier => ({
   ...memory,
   peek: undefined,
-  name: "streaming",
   capabilities: { ...memory.capabilities, streaming: true, ranges: true },
   get: (key) =>
     Effect.map(memory.get(key), (read) => {
@@ -63,12 +62,14 @@ export const make = (memory: Tier.Tier): Tier.Tier => ({
         Stream.unwrap(
           Effect.map(bytesOf(memory, header), (bytes) =>
             bytes === undefined
-              ? Stream.fail(gone(header))
+              ? Stream.fail(gone(memory.name, header))
               : Stream.fromIterable(pieces(bytes.subarray(range?.start, range?.end)), { chunkSize: 1 })
           )
         )
       return Tier.hit({ header, body: Body.streamed(header.size, open) })
     }),
   put: ({ body, header }, options) =>
-    Effect.flatMap(collect(body, header), (bytes) => memory.put({ header, body: Body.inline(bytes) }, options))
+    Effect.flatMap(collect(memory.name, body, header), (bytes) =>
+      memory.put({ header, body: Body.inline(bytes) }, options)
+    )
 })

@@ -41,7 +41,7 @@ const taking = (
 const current = (tier: Tier.Tier, header: Header.Header, range: Body.Range | undefined) =>
   Stream.unwrap(
     Effect.map(tier.get(header.key), (read) =>
-      read._tag === "Hit" ? Body.toStream(read.blob.body, range) : Stream.fail(gone(header))
+      read._tag === "Hit" ? Body.toStream(read.blob.body, range) : Stream.fail(gone(tier.name, header))
     )
   )
 
@@ -66,7 +66,7 @@ export const streams: ReadonlyArray<Mutant> = [
     "a streamed body is opened once to look at it, and again to store it",
     (tier) =>
       taking(tier, (body, header) =>
-        Effect.andThen(Stream.runDrain(Stream.take(body.open(), 1)), collect(body, header))
+        Effect.andThen(Stream.runDrain(Stream.take(body.open(), 1)), collect(tier.name, body, header))
       ),
     "put - opens a streamed body at most once, and whole"
   ),
@@ -106,6 +106,7 @@ export const streams: ReadonlyArray<Mutant> = [
           Stream.unwrap(
             Effect.map(
               collect(
+                tier.name,
                 Body.streamed(header.size, () => current(tier, header, range)),
                 header
               ),
@@ -168,6 +169,7 @@ export const streams: ReadonlyArray<Mutant> = [
               const end = Math.min(start + pieceBytes, range.end)
               if (start >= end) return Effect.succeed(undefined)
               const now = collect(
+                tier.name,
                 Body.streamed(header.size, () => current(tier, header, { start, end })),
                 header
               )
@@ -252,7 +254,9 @@ export const streams: ReadonlyArray<Mutant> = [
     "a source that dies leaves the key empty",
     (tier) =>
       taking(tier, (body, header) =>
-        Effect.onError(collect(body, header), () => Effect.ignore(tier.remove(header.key, header.generation)))
+        Effect.onError(collect(tier.name, body, header), () =>
+          Effect.ignore(tier.remove(header.key, header.generation))
+        )
       ),
     "put - of a stream that dies after any number of bytes fails; the old blob and usage are as before"
   ),
@@ -263,7 +267,7 @@ export const streams: ReadonlyArray<Mutant> = [
       ...tier,
       put: Effect.fnUntraced(function* ({ body, header }, options) {
         const bytes = new Uint8Array(header.size)
-        const taken = yield* collect(body, header)
+        const taken = yield* collect(tier.name, body, header)
         bytes.set(taken)
         const isShort = taken.byteLength < header.size
         return yield* tier.put(
@@ -291,7 +295,7 @@ export const streams: ReadonlyArray<Mutant> = [
     "a put that is interrupted goes on reading its source",
     (tier) =>
       taking(tier, (body, header) =>
-        Effect.flatMap(Effect.forkDetach(collect(body, header)), (fiber) => Fiber.join(fiber))
+        Effect.flatMap(Effect.forkDetach(collect(tier.name, body, header)), (fiber) => Fiber.join(fiber))
       ),
     "put - of a stream that is interrupted after any number of pieces changes nothing and closes the stream"
   ),
@@ -307,6 +311,7 @@ export const streams: ReadonlyArray<Mutant> = [
             Scope.provide(opened)
           )
           return collect(
+            tier.name,
             Body.streamed(body.size, () => Stream.unwrap(source)),
             header
           )

@@ -10,7 +10,7 @@ import { tmpdir } from "node:os"
 import { temporaryFiles } from "./Directory.ts"
 
 /** Begins the names of the directories of this process. */
-const prefix = `tier-filesystem-leaks-${process.pid}-`
+export const prefix = `tier-filesystem-leaks-${process.pid}-`
 
 /** A temporary directory whose leaks are counted; it goes with the scope. */
 export const directory: Effect.Effect<string, never, Scope.Scope> = Effect.gen(function* () {

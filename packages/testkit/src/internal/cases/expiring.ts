@@ -29,7 +29,7 @@ export const expiring: ReadonlyArray<Case.Case> = [
 
   Case.make(
     "get - answers a blob up to the millisecond before `expiresAt`, and Miss from then on",
-    { testClock: true },
+    { clock: "test" },
     Effect.gen(function* () {
       const { tier, group } = yield* Case.Subject
       yield* TestClock.setTime(start)
@@ -46,7 +46,7 @@ export const expiring: ReadonlyArray<Case.Case> = [
 
   Case.make(
     "get - answers a stale blob: past `freshUntil`, before `expiresAt`",
-    { testClock: true },
+    { clock: "test" },
     Effect.gen(function* () {
       const { tier, group } = yield* Case.Subject
       yield* TestClock.setTime(start)
@@ -61,7 +61,7 @@ export const expiring: ReadonlyArray<Case.Case> = [
 
   Case.make(
     "get - keeps lifetimes above 25 days, where timers of 32 bits overflow",
-    { testClock: true },
+    { clock: "test" },
     Effect.gen(function* () {
       const { tier, group } = yield* Case.Subject
       yield* TestClock.setTime(start)
@@ -82,7 +82,7 @@ export const expiring: ReadonlyArray<Case.Case> = [
 
   Case.make(
     "get - answers while the clock goes back, and Miss when it has come to `expiresAt` again",
-    { testClock: true },
+    { clock: "test" },
     Effect.gen(function* () {
       const { tier, group } = yield* Case.Subject
       yield* TestClock.setTime(start)
@@ -106,7 +106,7 @@ export const expiring: ReadonlyArray<Case.Case> = [
 
   Case.make(
     "put - a blob past `expiresAt` counts as absent",
-    { testClock: true },
+    { clock: "test" },
     Effect.gen(function* () {
       const { tier, group } = yield* Case.Subject
       yield* TestClock.setTime(start)
@@ -123,7 +123,7 @@ export const expiring: ReadonlyArray<Case.Case> = [
 
   Case.make(
     "put - over a blob past `expiresAt` takes any generation",
-    { testClock: true },
+    { clock: "test" },
     Effect.gen(function* () {
       const { tier, group } = yield* Case.Subject
       yield* TestClock.setTime(start)
@@ -140,7 +140,7 @@ export const expiring: ReadonlyArray<Case.Case> = [
 
   Case.make(
     "put - of the same blob once it is past `expiresAt` does not bring it back",
-    { testClock: true },
+    { clock: "test" },
     Effect.gen(function* () {
       const { tier, group } = yield* Case.Subject
       yield* TestClock.setTime(start)
@@ -156,7 +156,7 @@ export const expiring: ReadonlyArray<Case.Case> = [
 
   Case.make(
     "remove and removeGroup - count a blob past `expiresAt` as absent, of whatever generation",
-    { testClock: true },
+    { clock: "test" },
     Effect.gen(function* () {
       const { tier, group } = yield* Case.Subject
       yield* TestClock.setTime(start)
@@ -179,7 +179,7 @@ export const expiring: ReadonlyArray<Case.Case> = [
 
   Case.make(
     "put - of a newer blob replaces the lifetime of the old one",
-    { testClock: true },
+    { clock: "test" },
     Effect.gen(function* () {
       const { tier, group } = yield* Case.Subject
       yield* TestClock.setTime(start)

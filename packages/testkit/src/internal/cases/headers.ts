@@ -1,5 +1,4 @@
 /** What a header may hold, kept exactly or refused. */
-import { assert } from "@effect/vitest"
 import type { Blob } from "@terrace/core/Blob"
 import * as Header from "@terrace/core/Header"
 import type * as Tier from "@terrace/core/Tier"
@@ -40,14 +39,8 @@ const oddNames = [
 ]
 
 const keptOrRefused = Effect.fnUntraced(function* (tier: Tier.Tier, blob: Blob) {
-  const result = yield* Effect.result(tier.put(blob))
-  if (result._tag === "Success" && result.success._tag === "Stored") {
-    yield* expect.holds(tier, blob)
-    return
-  }
-  if (result._tag === "Success") assert.strictEqual(result.success._tag, "Declined", `put of ${blob.header.key.text}`)
-  else assert.isFalse(result.failure.isRetryable, `isRetryable of ${result.failure.message}`)
-  yield* expect.misses(tier, blob.header.key)
+  const isKept = yield* expect.storesOrRefuses(tier, blob)
+  yield* isKept ? expect.holds(tier, blob) : expect.misses(tier, blob.header.key)
 })
 
 /** A blob whose encoded header has exactly this many bytes. */

@@ -84,8 +84,9 @@ export const opening: ReadonlyArray<Case.Case> = [
 
         let delivered = 0
         const count = (piece: Uint8Array) => Effect.sync(() => (delivered += piece.byteLength))
-        yield* expect.failsWith(Stream.runForEach(Body.toStream(body), count), "Gone")
-        yield* expect.failsWith(Stream.runForEach(Body.toStream(body, { start: 5, end: 9 }), count), "Gone")
+        yield* expect.failsWith(Stream.runForEach(Body.toStream(body), count), "Gone", tier, "open")
+        const part = Stream.runForEach(Body.toStream(body, { start: 5, end: 9 }), count)
+        yield* expect.failsWith(part, "Gone", tier, "open")
         assert.strictEqual(delivered, 0, "bytes before Gone")
       })
     )
@@ -93,7 +94,7 @@ export const opening: ReadonlyArray<Case.Case> = [
 
   Case.make(
     "open - fails with Gone once the blob is past `expiresAt`",
-    { ...requires, testClock: true },
+    { ...requires, clock: "test" },
     Effect.gen(function* () {
       const { tier, group } = yield* Case.Subject
       const blob = Fixtures.blob({ group: group("g"), size, expiresAt: 1_700_000_001_000 })
@@ -103,7 +104,7 @@ export const opening: ReadonlyArray<Case.Case> = [
 
       yield* TestClock.setTime(1_700_000_001_000)
 
-      yield* expect.failsWith(Stream.runDrain(Body.toStream(body)), "Gone")
+      yield* expect.failsWith(Stream.runDrain(Body.toStream(body)), "Gone", tier, "open")
     })
   ),
 

@@ -100,7 +100,7 @@ export const racing: ReadonlyArray<Case.Case> = [
 
   Case.make(
     "writers of different generations - the newest stays, whatever the order",
-    { atomicPut: true },
+    { atomicPut: "process" },
     Effect.gen(function* () {
       const { tier, group } = yield* Case.Subject
       const blobs = [5, 3, 8, 1, 7, 2, 6, 4].map((generation) =>
@@ -123,7 +123,7 @@ export const racing: ReadonlyArray<Case.Case> = [
 
   Case.make(
     "writers of one generation with different bytes - one is Stored, the others are Superseded",
-    { atomicPut: true },
+    { atomicPut: "process" },
     Effect.gen(function* () {
       const { tier, group } = yield* Case.Subject
       const blobs = Array.from({ length: 8 }, (_, seed) =>
@@ -141,7 +141,7 @@ export const racing: ReadonlyArray<Case.Case> = [
 
   Case.make(
     "writers that expect `absent` - one is Stored, the others are told of it",
-    { atomicPut: true },
+    { atomicPut: "process" },
     Effect.gen(function* () {
       const { tier, group } = yield* Case.Subject
       const blobs = Array.from({ length: 8 }, (_, index) =>
@@ -161,7 +161,7 @@ export const racing: ReadonlyArray<Case.Case> = [
 
   Case.make(
     "put against an older remove - the new blob stays",
-    { atomicPut: true },
+    { atomicPut: "process" },
     Effect.gen(function* () {
       const { tier, group } = yield* Case.Subject
       for (let round = 0; round < 12; round++) {
@@ -179,7 +179,7 @@ export const racing: ReadonlyArray<Case.Case> = [
 
   Case.make(
     "put against a remove of its generation - ends with the new blob or with none, as the remove says",
-    { atomicPut: true },
+    { atomicPut: "process" },
     Effect.gen(function* () {
       const { tier, group } = yield* Case.Subject
       for (let round = 0; round < 12; round++) {
@@ -201,7 +201,7 @@ export const racing: ReadonlyArray<Case.Case> = [
 
   Case.make(
     "put against removeGroup of an older generation - the new blob stays",
-    { atomicPut: true },
+    { atomicPut: "process" },
     Effect.gen(function* () {
       const { tier, group } = yield* Case.Subject
       for (let round = 0; round < 12; round++) {

@@ -163,7 +163,7 @@ export const reopening: ReadonlyArray<Case.Case> = [
 
   Case.make(
     "reopening - keeps times absolute: what expired meanwhile is absent, what expires later is there until then",
-    { persistent: true, testClock: true },
+    { persistent: true, clock: "test" },
     Effect.gen(function* () {
       const { tier, group, reopen } = yield* Case.Subject
       const early = Fixtures.blob({ group: group("g"), name: "early", createdAt: start, expiresAt: start + 1_000 })
@@ -230,7 +230,7 @@ export const reopening: ReadonlyArray<Case.Case> = [
 
   Case.make(
     "two tiers of one storage - each sees at once what the other has put, replaced and removed",
-    { persistent: true, shared: true },
+    { shared: true },
     Effect.gen(function* () {
       const { tier, group, openAnother } = yield* Case.Subject
       const other = yield* openAnother

@@ -214,6 +214,7 @@ export const scanning: ReadonlyArray<Case.Case> = [
         const result = yield* Effect.result(Stream.runCollect(tier.scan({ groupPrefix, after })))
         if (result._tag === "Failure") {
           assert.strictEqual(result.failure.reason._tag, "BadCursor", `after ${JSON.stringify(after)}`)
+          expect.isOf(result.failure, tier, "scan")
         } else {
           for (const key of keysOf(result.success))
             assert.isTrue(keys.has(key), `after ${JSON.stringify(after)}: ${key}`)
@@ -241,7 +242,7 @@ export const scanning: ReadonlyArray<Case.Case> = [
     Effect.gen(function* () {
       const { tier } = yield* Case.Subject
 
-      yield* expect.failsWith(Stream.runCollect(tier.scan()), "Unsupported")
+      yield* expect.failsWith(Stream.runCollect(tier.scan()), "Unsupported", tier, "scan")
     })
   )
 ]
