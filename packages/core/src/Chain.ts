@@ -125,7 +125,7 @@ export interface RemoveOptions {
 /** What one tier did of a put or remove. */
 export interface TierReceipt {
   readonly tier: string
-  readonly outcome: "stored" | "declined" | "superseded" | "removed" | "absent" | "accepted" | "failed" | "repairing"
+  readonly outcome: "stored" | "declined" | "superseded" | "removed" | "absent" | "failed" | "repairing"
   /** The newer generation that the tier has, where it is `superseded` by one. */
   readonly current?: Generation.Generation | undefined
 }

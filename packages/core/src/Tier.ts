@@ -68,16 +68,13 @@ export type Removal =
   | { readonly _tag: "Removed" }
   | { readonly _tag: "Absent" }
   | { readonly _tag: "Superseded"; readonly current: Generation }
-  | { readonly _tag: "Accepted" }
 
-export type GroupRemoval =
-  | {
-      readonly _tag: "Removed"
-      readonly removed: number
-      readonly superseded: number
-      readonly current?: Generation | undefined
-    }
-  | { readonly _tag: "Accepted" }
+export interface GroupRemoval {
+  readonly _tag: "Removed"
+  readonly removed: number
+  readonly superseded: number
+  readonly current?: Generation | undefined
+}
 
 /** Position in a scan; opaque, good for the same tier with the same options. */
 export type Cursor = string

@@ -20,6 +20,7 @@ import { type Requires, Subject, unmet } from "./internal/Case.ts"
 import { bounded } from "./internal/running.ts"
 import { accounting } from "./internal/cases/accounting.ts"
 import { bodies } from "./internal/cases/bodies.ts"
+import { contending } from "./internal/cases/contending.ts"
 import { counting } from "./internal/cases/counting.ts"
 import { damaging } from "./internal/cases/damaging.ts"
 import { expiring } from "./internal/cases/expiring.ts"
@@ -28,6 +29,7 @@ import { interrupting } from "./internal/cases/interrupting.ts"
 import { modelling } from "./internal/cases/modelling.ts"
 import { naming } from "./internal/cases/naming.ts"
 import { opening } from "./internal/cases/opening.ts"
+import { overtaking } from "./internal/cases/overtaking.ts"
 import { producing } from "./internal/cases/producing.ts"
 import { racing } from "./internal/cases/racing.ts"
 import { ranges } from "./internal/cases/ranges.ts"
@@ -58,6 +60,8 @@ export const cases: ReadonlyArray<Case> = [
   ...naming,
   ...expiring,
   ...racing,
+  ...contending,
+  ...overtaking,
   ...interrupting,
   ...modelling,
   ...accounting,

@@ -105,7 +105,6 @@ export const dropGroup = (state: State, member: Member, group: string, upTo: Gen
     Effect.map(
       member.call("removeGroup", () => member.tier.removeGroup(group, target)),
       (removal): TierReceipt => {
-        if (removal._tag === "Accepted") return { tier: member.tier.name, outcome: "accepted" }
         member.counters.removed += removal.removed
         return removal.superseded > 0
           ? { tier: member.tier.name, outcome: "superseded", current: removal.current }
@@ -121,8 +120,6 @@ export const receiptOf = (member: Member, removal: Removal): TierReceipt => {
       return { tier, outcome: "removed" }
     case "Absent":
       return { tier, outcome: "absent" }
-    case "Accepted":
-      return { tier, outcome: "accepted" }
     case "Superseded":
       return { tier, outcome: "superseded", current: removal.current }
   }

@@ -264,10 +264,9 @@ export const make = (
             subject: group,
             send: ({ tier }, generation) =>
               Effect.tap(tier.removeGroup(group, upTo ?? generation), (removal) =>
-                Effect.sync(() => (removed += removal._tag === "Removed" ? removal.removed : 0))
+                Effect.sync(() => (removed += removal.removed))
               ),
-            currentOf: (removal) =>
-              removal._tag === "Removed" && removal.superseded > 0 && upTo === undefined ? removal.current : undefined,
+            currentOf: (removal) => (removal.superseded > 0 && upTo === undefined ? removal.current : undefined),
             upTo,
             onSuspect: (below, pending) => {
               confirmations.suspect(group, below, pending, floors.mark())
@@ -281,9 +280,9 @@ export const make = (
                 : Effect.void
             )
           ),
-          ({ answer, generation }) => {
+          ({ generation }) => {
             target.counters.removed += removed
-            const outcome = answer._tag === "Accepted" ? "accepted" : removed > 0 ? "removed" : "absent"
+            const outcome = removed > 0 ? "removed" : "absent"
             return Effect.flatMap(drop(generation), (cached) =>
               announced(
                 { generation, tiers: [{ tier: target.tier.name, outcome } as const, ...cached] },

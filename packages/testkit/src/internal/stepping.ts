@@ -7,8 +7,10 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import { MaxOpsBeforeYield } from "effect/Scheduler"
+import type * as Scope from "effect/Scope"
+import { start, stop } from "./running.ts"
 
 /** The least number of operations with which a fiber gets on: one returns from giving way, one resumes. */
 const operationsPerStep = 3
@@ -16,24 +18,32 @@ const operationsPerStep = 3
 /** Enough for a call that waits some milliseconds for a device. */
 const maxSteps = 3_000
 
+/** Gives way after every few operations. */
+export const inSteps = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.provideService(effect, MaxOpsBeforeYield, operationsPerStep)
+
 /** Starts an effect that `advance` moves on. */
-export const begin = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<Fiber.Fiber<A, E>, never, R> =>
-  Effect.forkChild(Effect.provideService(effect, MaxOpsBeforeYield, operationsPerStep))
+export const begin = <A, E, R>(
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<Fiber.Fiber<A, E>, never, R | Scope.Scope> => start(inSteps(effect))
 
 /** Lets every fiber that can run make so many steps. */
 export const advance = (steps: number): Effect.Effect<void> =>
   Effect.forEach(Array.from({ length: steps }), () => Effect.yieldNow, { discard: true })
 
-/** Begins the effect, interrupts it after so many steps, and waits until it is over. */
-export const interruptAfter = Effect.fnUntraced(function* <A, E, R>(
+/** Begins the effect, interrupts it after so many steps, and waits until it is over; it must be so soon. */
+export const interruptAfter = <A, E, R>(
   steps: number,
-  effect: Effect.Effect<A, E, R>
-): Effect.fn.Return<Exit.Exit<A, E>, never, R> {
-  const fiber = yield* begin(effect)
-  yield* advance(steps)
-  yield* Fiber.interrupt(fiber)
-  return yield* Fiber.await(fiber)
-})
+  effect: Effect.Effect<A, E, R>,
+  what: string
+): Effect.Effect<Exit.Exit<A, E>, never, R> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const fiber = yield* begin(effect)
+      yield* advance(steps)
+      return yield* stop(fiber, `${what}, interrupted after ${steps} steps,`)
+    })
+  )
 
 /**
  * Calls `round` with 0, 1, 2, … steps, with growing strides from `fine` on, until the effect of a round came to its end

@@ -23,14 +23,26 @@ export const lost: TierError = new TierError({
   reason: new Unavailable({ cause: "the connection was lost" })
 })
 
-/** Delivers the pieces, then never ends. `delivered` waits until all of them were taken. */
-export const stalling = Effect.fnUntraced(function* (before: ReadonlyArray<Uint8Array>) {
+/** Delivers the pieces, then waits. `delivered` waits until all of them were taken. */
+const waiting = Effect.fnUntraced(function* (before: ReadonlyArray<Uint8Array>, wait: Effect.Effect<unknown>) {
   const delivered = yield* Deferred.make<void>()
-  const stall = Stream.fromEffect(Effect.andThen(Deferred.succeed(delivered, undefined), Effect.never))
+  const pause = Stream.fromEffectDrain(Effect.andThen(Deferred.succeed(delivered, undefined), wait))
   return {
-    stream: Stream.concat(Stream.fromIterable(before, { chunkSize: 1 }), stall),
+    stream: Stream.concat(Stream.fromIterable(before, { chunkSize: 1 }), pause),
     delivered: Deferred.await(delivered)
   }
+})
+
+/** Delivers the pieces, then never ends. `delivered` waits until all of them were taken. */
+export const stalling = (before: ReadonlyArray<Uint8Array>) => waiting(before, Effect.never)
+
+/** Delivers the first half, then the rest once it is released. `begun` waits until the first half was taken. */
+export const held = Effect.fnUntraced(function* (bytes: Uint8Array) {
+  const released = yield* Latch.make()
+  const half = Math.ceil(bytes.byteLength / 2)
+  const { delivered, stream } = yield* waiting(pieces(bytes.subarray(0, half), 65_536), released.await)
+  const rest = Stream.fromIterable(pieces(bytes.subarray(half), 65_536))
+  return { stream: Stream.concat(stream, rest), begun: delivered, release: Effect.asVoid(released.open) }
 })
 
 /** Counts the runs of a stream that have not ended. */

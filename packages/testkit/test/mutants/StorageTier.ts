@@ -17,7 +17,7 @@ export const make = (memory: Tier.Tier): StorageTier => {
   const stored: Tier.Tier = {
     ...memory,
     peek: undefined,
-    capabilities: { ...memory.capabilities, persistent: true, shared: true }
+    capabilities: { ...memory.capabilities, persistent: true, shared: true, atomicPut: "shared" }
   }
   return { stored, open: () => Effect.succeed({ ...stored }) }
 }

@@ -108,6 +108,16 @@ export const memory: ReadonlyArray<Mutant> = [
   ),
 
   ofMemory(
+    "a put that is interrupted never ends",
+    (tier) => ({
+      ...tier,
+      put: (blob, options) =>
+        Effect.onInterrupt(Effect.andThen(Effect.yieldNow, tier.put(blob, options)), () => Effect.never)
+    }),
+    "put - over an old blob, interrupted after any number of steps, leaves the old blob or the new; a later put works"
+  ),
+
+  ofMemory(
     "lifetimes count the time that has passed, not what the clock says",
     (tier) => {
       const dueAt = new Map<string, number>()
@@ -192,6 +202,38 @@ export const memory: ReadonlyArray<Mutant> = [
       })
     }),
     "put - over an old blob, interrupted after any number of steps, leaves the old blob or the new; a later put works"
+  ),
+
+  ofMemory(
+    "an overwrite writes the header, and the bytes a turn later; nobody can interrupt it, and reads take a turn too",
+    (tier) => {
+      const halfway = new Map<string, Tier.Read>()
+      const overwriteInSteps = Effect.fnUntraced(function* (blob: Blob, options?: Tier.PutOptions) {
+        const { header } = blob
+        const old = yield* tier.get(header.key)
+        const isOverwrite = old._tag === "Hit" && Tier.refusal(header, old.blob.header, options?.expected) === undefined
+        if (!isOverwrite || !Header.verifies(header, yield* Body.toBytes(blob.body)))
+          return yield* tier.put(blob, options)
+        halfway.set(header.key.text, Tier.hit({ header, body: old.blob.body }))
+        yield* Effect.yieldNow
+        halfway.delete(header.key.text)
+        return yield* tier.put(blob, options)
+      })
+      return {
+        ...tier,
+        peek: undefined,
+        get: (key) =>
+          Effect.andThen(
+            Effect.yieldNow,
+            Effect.suspend(() => {
+              const torn = halfway.get(key.text)
+              return torn === undefined ? tier.get(key) : Effect.succeed(torn)
+            })
+          ),
+        put: (blob, options) => Effect.uninterruptible(overwriteInSteps(blob, options))
+      }
+    },
+    "one writer and eight readers - every read is one whole blob, and none goes back in time"
   ),
 
   ofMemory(

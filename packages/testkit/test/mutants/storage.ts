@@ -6,8 +6,9 @@ import * as Tier from "@terrace/core/Tier"
 import type { TierError } from "@terrace/core/TierError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
-import { type Mutant, newest, ofStorage } from "./Mutant.ts"
+import { type Mutant, newest, ofStorage, overwrite } from "./Mutant.ts"
 import type { StorageTier } from "./StorageTier.ts"
 
 /** Does something to what is stored whenever it is opened. */
@@ -207,6 +208,25 @@ export const storage: ReadonlyArray<Mutant> = [
       }
     },
     "reopening - while a put over an old blob is at any step, finds one of them whole"
+  ),
+
+  ofStorage(
+    "newer wins among the writers of one tier, and not among those of the storage",
+    ({ open, stored }) => ({
+      stored,
+      open: (opening) =>
+        Effect.map(open(opening), (tier) => {
+          const lock = Semaphore.makeUnsafe(1)
+          const put: Tier.Tier["put"] = Effect.fnUntraced(function* (blob, options) {
+            const head = yield* tier.head(blob.header.key)
+            const refusal = Tier.refusal(blob.header, head._tag === "Hit" ? head.header : undefined, options?.expected)
+            yield* Effect.yieldNow
+            return refusal ?? (yield* overwrite(tier)(blob))
+          })
+          return { ...tier, put: (blob, options) => lock.withPermits(1)(put(blob, options)) }
+        })
+    }),
+    "writers of one generation with different bytes - one is Stored, the others are Superseded, through two tiers of one storage"
   ),
 
   ofStorage(

@@ -6,8 +6,9 @@ import type { TierError } from "@terrace/core/TierError"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
-import { type Mutant, ofStreaming, streaming } from "./Mutant.ts"
+import { type Mutant, ofStreaming, overwrite, streaming } from "./Mutant.ts"
 import { collect, gone, pieceBytes, pieces } from "./StreamingTier.ts"
 
 type Open = Body.Streamed["open"]
@@ -318,6 +319,79 @@ export const streams: ReadonlyArray<Mutant> = [
         })
       ),
     "put - of a stream that fails after any number of bytes fails; the old blob and usage are as before"
+  ),
+
+  ofStreaming(
+    "what is there is looked at before a stream is read, and not again",
+    (tier) => ({
+      ...tier,
+      put: (blob, options) =>
+        Effect.gen(function* () {
+          const { body, header } = blob
+          const head = yield* tier.head(header.key)
+          const refusal = Tier.refusal(header, head._tag === "Hit" ? head.header : undefined, options?.expected)
+          if (refusal !== undefined || body._tag === "Inline") return refusal ?? (yield* tier.put(blob, options))
+          const bytes = yield* collect(tier.name, body, header)
+          return Header.verifies(header, bytes)
+            ? yield* overwrite(tier)({ header, body: Body.inline(bytes) })
+            : yield* tier.put({ header, body: Body.inline(bytes) })
+        })
+    }),
+    "streamed put - that a newer put overtakes is Superseded when its stream ends, and the newer blob stays"
+  ),
+
+  ofStreaming(
+    "newer wins when a stream has ended, but what is expected was compared before",
+    (tier) => ({
+      ...tier,
+      put: (blob, options) =>
+        Effect.flatMap(tier.head(blob.header.key), (head) => {
+          const current = head._tag === "Hit" ? head.header.generation : "absent"
+          return options?.expected !== undefined && options.expected !== current
+            ? tier.put(blob, options)
+            : tier.put(blob)
+        })
+    }),
+    "streamed puts - that expect `absent` at once: the first whose stream ends is Stored, the other is in Conflict"
+  ),
+
+  ofStreaming(
+    "what a put expected is not compared with what was removed while it read its stream",
+    (tier) => ({
+      ...tier,
+      put: (blob, options) =>
+        Effect.flatMap(tier.put(blob, options), (write) =>
+          write._tag === "Conflict" && write.current === "absent" && blob.header.generation > 2
+            ? tier.put(blob)
+            : Effect.succeed(write)
+        )
+    }),
+    "streamed put - that a remove overtakes is stored when its stream ends, or in Conflict if it expected what was removed"
+  ),
+
+  ofStreaming(
+    "a put keeps all others out while it waits for its stream",
+    (tier) => {
+      const lock = Semaphore.makeUnsafe(1)
+      return { ...tier, put: (blob, options) => lock.withPermits(1)(tier.put(blob, options)) }
+    },
+    "streamed put - that a newer put overtakes is Superseded when its stream ends, and the newer blob stays"
+  ),
+
+  ofStreaming(
+    "a stream is read to its end before its length is looked at",
+    (tier) =>
+      taking(tier, (body, header) =>
+        Effect.map(
+          Stream.runFold(
+            body.open(),
+            () => 0,
+            (total, piece) => total + piece.byteLength
+          ),
+          (total) => new Uint8Array(total === header.size ? total : 0)
+        )
+      ),
+    "put - refuses a streamed body that delivers other bytes, fewer or more; the old blob and usage are as before"
   ),
 
   ofStreaming(

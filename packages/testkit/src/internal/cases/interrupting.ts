@@ -15,6 +15,8 @@ const fine = 24
 const size = 20_000
 
 interface Interruption {
+  /** What is interrupted. */
+  readonly what: string
   /** What is there before each round. */
   readonly before: (generation: number) => Blob | undefined
   /** What may be there after it, beside that. */
@@ -23,7 +25,7 @@ interface Interruption {
 }
 
 /** Interrupts `act` after 0, 1, 2, … steps. Each round has three generations: before, during, and after it. */
-const rounds = Effect.fnUntraced(function* ({ act, after, before }: Interruption) {
+const rounds = Effect.fnUntraced(function* ({ act, after, before, what }: Interruption) {
   const { tier, group, leaks } = yield* Case.Subject
   // Of as many digits as those that follow: a tier may count the bytes of the header.
   let generation = 1_000
@@ -38,7 +40,7 @@ const rounds = Effect.fnUntraced(function* ({ act, after, before }: Interruption
       if (old === undefined) yield* tier.remove(one.header.key, generation)
       else yield* expect.stores(tier, old)
 
-      const exit = yield* interruptAfter(steps, act(tier, generation - 1))
+      const exit = yield* interruptAfter(steps, act(tier, generation - 1), what)
 
       const isDone = exit._tag === "Success"
       const found = yield* expect.holdsOneOf(tier, one.header.key, isDone ? [next] : [old, next])
@@ -60,7 +62,7 @@ const harmless = Effect.fnUntraced(function* (act: (tier: Tier.Tier, blob: Blob)
   const initially = { leaks: yield* leaks, usage: yield* expect.counted(tier) }
   yield* untilDone(fine, (steps) =>
     Effect.gen(function* () {
-      const exit = yield* interruptAfter(steps, act(tier, blob))
+      const exit = yield* interruptAfter(steps, act(tier, blob), "get and head")
 
       yield* expect.holds(tier, blob)
       yield* expect.leaksNothing(`after ${steps} steps`, leaks, initially.leaks)
@@ -73,46 +75,57 @@ const harmless = Effect.fnUntraced(function* (act: (tier: Tier.Tier, blob: Blob)
 export const interrupting: ReadonlyArray<Case.Case> = [
   Case.make(
     "put - over an old blob, interrupted after any number of steps, leaves the old blob or the new; a later put works",
-    {},
+    { bodyBytes: size },
     Effect.gen(function* () {
       const { group } = yield* Case.Subject
       const blob = (generation: number) => Fixtures.blob({ group: group("g"), generation, size })
 
-      yield* rounds({ before: blob, after: blob, act: (tier, generation) => tier.put(blob(generation)) })
+      yield* rounds({ what: "put", before: blob, after: blob, act: (tier, generation) => tier.put(blob(generation)) })
     })
   ),
 
   Case.make(
     "put - of a new key, interrupted after any number of steps, leaves nothing or the blob; a later put works",
-    {},
-    Effect.gen(function* () {
-      const { group } = yield* Case.Subject
-      const blob = (generation: number) => Fixtures.blob({ group: group("g"), generation, size })
-
-      yield* rounds({ before: () => undefined, after: blob, act: (tier, generation) => tier.put(blob(generation)) })
-    })
-  ),
-
-  Case.make(
-    "remove - interrupted after any number of steps leaves the blob or nothing; a later put works",
-    {},
-    Effect.gen(function* () {
-      const { group } = yield* Case.Subject
-      const blob = (generation: number) => Fixtures.blob({ group: group("g"), generation, size })
-      const { key } = blob(1).header
-
-      yield* rounds({ before: blob, after: () => undefined, act: (tier, generation) => tier.remove(key, generation) })
-    })
-  ),
-
-  Case.make(
-    "removeGroup - interrupted after any number of steps leaves the blob or nothing; a later put works",
-    {},
+    { bodyBytes: size },
     Effect.gen(function* () {
       const { group } = yield* Case.Subject
       const blob = (generation: number) => Fixtures.blob({ group: group("g"), generation, size })
 
       yield* rounds({
+        what: "put",
+        before: () => undefined,
+        after: blob,
+        act: (tier, generation) => tier.put(blob(generation))
+      })
+    })
+  ),
+
+  Case.make(
+    "remove - interrupted after any number of steps leaves the blob or nothing; a later put works",
+    { bodyBytes: size },
+    Effect.gen(function* () {
+      const { group } = yield* Case.Subject
+      const blob = (generation: number) => Fixtures.blob({ group: group("g"), generation, size })
+      const { key } = blob(1).header
+
+      yield* rounds({
+        what: "remove",
+        before: blob,
+        after: () => undefined,
+        act: (tier, generation) => tier.remove(key, generation)
+      })
+    })
+  ),
+
+  Case.make(
+    "removeGroup - interrupted after any number of steps leaves the blob or nothing; a later put works",
+    { bodyBytes: size },
+    Effect.gen(function* () {
+      const { group } = yield* Case.Subject
+      const blob = (generation: number) => Fixtures.blob({ group: group("g"), generation, size })
+
+      yield* rounds({
+        what: "removeGroup",
         before: blob,
         after: () => undefined,
         act: (tier, generation) => tier.removeGroup(group("g"), generation)
@@ -122,7 +135,7 @@ export const interrupting: ReadonlyArray<Case.Case> = [
 
   Case.make(
     "get and head - interrupted after any number of steps leave everything as it was",
-    {},
+    { bodyBytes: size },
     harmless((tier, { header }) => Effect.andThen(tier.get(header.key), tier.head(header.key)))
   )
 ]

@@ -11,6 +11,7 @@ import * as Stream from "effect/Stream"
 import * as Fixtures from "../../Fixtures.ts"
 import * as Case from "../Case.ts"
 import * as expect from "../expect.ts"
+import { start, stop } from "../running.ts"
 import { mismatches } from "../mismatches.ts"
 import * as streams from "../streams.ts"
 
@@ -18,6 +19,8 @@ const mebibyte = 1_048_576
 const size = 2 * mebibyte + 7
 const requires: Case.Requires = { streaming: true, bodyBytes: size }
 const pieceBytes = 65_536
+/** More than a tier may buffer of a stream that delivers more than its header says. */
+const mostTaken = size + 8 * mebibyte
 
 type Bytes = Stream.Stream<Uint8Array, TierError>
 
@@ -199,8 +202,19 @@ export const producing: ReadonlyArray<Case.Case> = [
           if (exit._tag === "Success") assert.strictEqual(exit.value._tag, "Declined", label)
           else assert.isTrue(exit.cause.reasons.every((reason) => reason._tag === "Fail" && !reason.error.isRetryable))
         }
-        const endless = Stream.forever(Stream.succeed(bytes.subarray(0, pieceBytes)))
+        let taken = 0
+        const endless = Stream.fromEffectRepeat(
+          Effect.suspend(() => {
+            taken += pieceBytes
+            return taken > mostTaken ? Effect.fail(streams.lost) : Effect.succeed(bytes.subarray(0, pieceBytes))
+          })
+        )
         assert.strictEqual((yield* put(endless))._tag, "Failure", "of a stream without end")
+        assert.isAtMost(
+          taken,
+          mostTaken,
+          `took ${taken} bytes of a body of ${size}: bytes taken of a stream without end`
+        )
       })
     )
   ),
@@ -213,10 +227,10 @@ export const producing: ReadonlyArray<Case.Case> = [
         for (const length of lengths) {
           const { delivered, stream } = yield* streams.stalling(streams.pieces(bytes.subarray(0, length), pieceBytes))
           const source = streams.watched(stream)
-          const fiber = yield* Effect.forkChild(put(source.stream))
-          yield* delivered
+          const fiber = yield* start(put(source.stream))
+          yield* Effect.raceFirst(delivered, Fiber.await(fiber))
 
-          yield* Fiber.interrupt(fiber)
+          yield* stop(fiber, `put, interrupted after ${length} bytes of its stream,`)
 
           assert.strictEqual(yield* source.open, 0, `streams left open after ${length} bytes`)
         }

@@ -4,17 +4,17 @@ import type { Blob } from "@terrace/core/Blob"
 import * as Body from "@terrace/core/Body"
 import type * as Tier from "@terrace/core/Tier"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Fixtures from "../../Fixtures.ts"
 import * as Case from "../Case.ts"
 import * as expect from "../expect.ts"
+import { ended, start, stop } from "../running.ts"
 import { advance, begin, untilDone } from "../stepping.ts"
 import * as streams from "../streams.ts"
 
 const mebibyte = 1_048_576
-const start = 1_700_000_000_000
+const startMillis = 1_700_000_000_000
 /** Steps up to here are tried one by one; each costs an opening of the storage. */
 const fine = 6
 
@@ -27,8 +27,8 @@ const samples = (group: string): ReadonlyArray<Blob> => [
     group: `${group}-2`,
     name: "all~0",
     size: 3_000,
-    createdAt: start,
-    freshUntil: start + 1,
+    createdAt: startMillis,
+    freshUntil: startMillis + 1,
     expiresAt: 253_402_300_799_999,
     attributes: { title: "Äpfel, 東京 🌋, e\u0301\n\u0000\ud83c", empty: "", "odd key: ü": "1" }
   })
@@ -63,9 +63,9 @@ const oldOrNew = (title: string, hasOld: boolean, isInterrupted: boolean) =>
           const fiber = yield* begin(tier.put(next))
           yield* advance(steps)
           const wasDone = fiber.pollUnsafe() !== undefined
-          if (isInterrupted) yield* Fiber.interrupt(fiber)
+          if (isInterrupted) yield* stop(fiber, `put, interrupted after ${steps} steps,`)
           tier = yield* reopen
-          const exit = yield* Fiber.await(fiber)
+          const exit = yield* ended(fiber, "put, whose tier was closed,")
 
           const isAcknowledged = exit._tag === "Success"
           if (isAcknowledged) assert.deepStrictEqual(exit.value, { _tag: "Stored" })
@@ -166,19 +166,29 @@ export const reopening: ReadonlyArray<Case.Case> = [
     { persistent: true, clock: "test" },
     Effect.gen(function* () {
       const { tier, group, reopen } = yield* Case.Subject
-      const early = Fixtures.blob({ group: group("g"), name: "early", createdAt: start, expiresAt: start + 1_000 })
-      const late = Fixtures.blob({ group: group("g"), name: "late", createdAt: start, expiresAt: start + 5_000 })
-      yield* TestClock.setTime(start)
+      const early = Fixtures.blob({
+        group: group("g"),
+        name: "early",
+        createdAt: startMillis,
+        expiresAt: startMillis + 1_000
+      })
+      const late = Fixtures.blob({
+        group: group("g"),
+        name: "late",
+        createdAt: startMillis,
+        expiresAt: startMillis + 5_000
+      })
+      yield* TestClock.setTime(startMillis)
       for (const blob of [early, late]) yield* expect.stores(tier, blob)
 
-      yield* TestClock.setTime(start + 2_000)
+      yield* TestClock.setTime(startMillis + 2_000)
       const again = yield* reopen
 
       yield* expect.misses(again, early.header.key)
       yield* expect.holds(again, late)
-      yield* TestClock.setTime(start + 4_999)
+      yield* TestClock.setTime(startMillis + 4_999)
       yield* expect.holds(again, late)
-      yield* TestClock.setTime(start + 5_000)
+      yield* TestClock.setTime(startMillis + 5_000)
       yield* expect.misses(again, late.header.key)
     })
   ),
@@ -210,14 +220,14 @@ export const reopening: ReadonlyArray<Case.Case> = [
       for (let taken = 0; taken < pieces.length; taken++) {
         const { delivered, stream } = yield* streams.stalling(pieces.slice(0, taken))
         const body = Body.streamed(next.header.size, () => stream)
-        const fiber = yield* Effect.forkChild(open.put({ header: next.header, body }))
+        const fiber = yield* start(open.put({ header: next.header, body }))
         yield* delivered
         // By turns: the caller leaves, or the tier is closed while the stream is awaited.
-        if (taken % 2 === 0) yield* Fiber.interrupt(fiber)
+        if (taken % 2 === 0) yield* stop(fiber, "put, interrupted while it waits for its stream,")
 
         open = yield* reopen
 
-        if (taken % 2 === 1) yield* Fiber.interrupt(fiber)
+        if (taken % 2 === 1) yield* stop(fiber, "put, whose tier was closed and which was interrupted,")
         yield* expect.holds(open, current)
         if (usage === undefined) continue
         yield* expect.countsExactly(open)
