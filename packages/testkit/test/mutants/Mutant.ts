@@ -22,6 +22,8 @@ export interface Mutant {
   readonly make: Effect.Effect<Subject>
   /** Name of a case that fails because of it. */
   readonly caughtBy: string
+  /** Text that the failure must have, so that an author finds the bug. */
+  readonly saying?: string | undefined
 }
 
 type Change<A> = (sound: A) => A
@@ -39,23 +41,31 @@ export const storage: Effect.Effect<StorageTier.StorageTier> = Effect.map(
 )
 
 /** The memory tier with a bug. */
-export const ofMemory = (name: string, change: Change<Tier.Tier>, caughtBy: string): Mutant => ({
+export const ofMemory = (name: string, change: Change<Tier.Tier>, caughtBy: string, saying?: string): Mutant => ({
   name,
   caughtBy,
+  saying,
   make: Effect.map(memory, (tier) => ({ tier: change(tier) }))
 })
 
 /** A tier that streams, with a bug. */
-export const ofStreaming = (name: string, change: Change<Tier.Tier>, caughtBy: string): Mutant => ({
+export const ofStreaming = (name: string, change: Change<Tier.Tier>, caughtBy: string, saying?: string): Mutant => ({
   name,
   caughtBy,
+  saying,
   make: Effect.map(streaming, (tier) => ({ tier: change(tier) }))
 })
 
 /** Storage that outlives its tier, with a bug. */
-export const ofStorage = (name: string, change: Change<StorageTier.StorageTier>, caughtBy: string): Mutant => ({
+export const ofStorage = (
+  name: string,
+  change: Change<StorageTier.StorageTier>,
+  caughtBy: string,
+  saying?: string
+): Mutant => ({
   name,
   caughtBy,
+  saying,
   make: Effect.flatMap(storage, (sound) => StorageTier.subject(change(sound)))
 })
 

@@ -114,7 +114,8 @@ export const memory: ReadonlyArray<Mutant> = [
       put: (blob, options) =>
         Effect.onInterrupt(Effect.andThen(Effect.yieldNow, tier.put(blob, options)), () => Effect.never)
     }),
-    "put - over an old blob, interrupted after any number of steps, leaves the old blob or the new; a later put works"
+    "put - over an old blob, interrupted after any number of steps, leaves the old blob or the new; a later put works",
+    "put, interrupted after 1 steps, did not end within 5 s of its interruption"
   ),
 
   ofMemory(
@@ -397,7 +398,8 @@ export const memory: ReadonlyArray<Mutant> = [
       const seen = new Map<string, number>()
       return afterStored(tier, ({ header }) => Effect.sync(() => seen.set(header.key.text, header.generation)))
     },
-    "memory of the process - does not grow with the number of keys that were ever asked for"
+    "memory of the process - does not grow with the number of keys that were ever asked for",
+    "bytes per key: "
   ),
 
   ofMemory(

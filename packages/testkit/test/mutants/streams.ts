@@ -375,7 +375,8 @@ export const streams: ReadonlyArray<Mutant> = [
       const lock = Semaphore.makeUnsafe(1)
       return { ...tier, put: (blob, options) => lock.withPermits(1)(tier.put(blob, options)) }
     },
-    "streamed put - that a newer put overtakes is Superseded when its stream ends, and the newer blob stays"
+    "streamed put - that a newer put overtakes is Superseded when its stream ends, and the newer blob stays",
+    "called while a put of the key waits for its stream, did not end within 5 s"
   ),
 
   ofStreaming(
@@ -391,7 +392,8 @@ export const streams: ReadonlyArray<Mutant> = [
           (total) => new Uint8Array(total === header.size ? total : 0)
         )
       ),
-    "put - refuses a streamed body that delivers other bytes, fewer or more; the old blob and usage are as before"
+    "put - refuses a streamed body that delivers other bytes, fewer or more; the old blob and usage are as before",
+    "bytes of a body of 2097159"
   ),
 
   ofStreaming(
