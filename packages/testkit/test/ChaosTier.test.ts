@@ -1,9 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Body from "@terrace/core/Body"
+import * as Chain from "@terrace/core/Chain"
 import * as Header from "@terrace/core/Header"
 import type * as Tier from "@terrace/core/Tier"
-import type { TierError } from "@terrace/core/TierError"
+import { Gone, TierError } from "@terrace/core/TierError"
 import { ChaosTier, Fixtures, TierSuite } from "@terrace/testkit"
+import * as MemoryTier from "@terrace/tier-memory/MemoryTier"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -71,7 +73,8 @@ describe("ChaosTier", () => {
     it.effect.each([
       { fault: "unavailable", reason: "Unavailable" },
       { fault: "throttled", reason: "Throttled" },
-      { fault: "denied", reason: "Denied" }
+      { fault: "denied", reason: "Denied" },
+      { fault: "unknown", reason: "Unknown" }
     ] as const)("$fault - every call fails with $reason, and the tier is not asked", ({ fault, reason }) =>
       Effect.gen(function* () {
         const { chaos, inner } = wrapped({ [fault]: 1 })
@@ -126,6 +129,134 @@ describe("ChaosTier", () => {
 
         assert.deepStrictEqual([bytes.byteLength, reason], [0, "Gone"])
         assert.strictEqual(chaos.injected.gone, 1)
+      })
+    )
+  })
+
+  describe("a look without an effect", () => {
+    const withPeek = (faults: ChaosTier.Plan) =>
+      Effect.gen(function* () {
+        const inner = yield* MemoryTier.make({ maxBytes: mebibyte })
+        yield* inner.put(small)
+        const { tier, ...chaos } = ChaosTier.make(inner, { seed: 1, faults })
+        const peek = tier.peek ?? assert.fail("a tier in memory offers `peek`")
+        return { chaos, inner, look: () => peek(key), tier }
+      })
+
+    it.effect("answers as the tier within where no fault strikes; a chain answers by it", () =>
+      Effect.gen(function* () {
+        const { inner, look, tier } = yield* withPeek({})
+        assert.strictEqual(look(), inner.peek?.(key))
+
+        let asked = 0
+        const get: Tier.Tier["get"] = (some) => {
+          asked++
+          return tier.get(some)
+        }
+        const chain = yield* Chain.make({ name: "looked", caches: [{ tier: { ...tier, get } }] })
+        assert.strictEqual((yield* chain.get(key))._tag, "Found")
+        assert.strictEqual(asked, 0)
+      })
+    )
+
+    it.effect.each(["unavailable", "throttled", "denied", "unknown", "hang", "lostAnswer", "delay"] as const)(
+      "%s - answers Skipped",
+      (fault) =>
+        Effect.gen(function* () {
+          const { chaos, look } = yield* withPeek({ get: { [fault]: 1 } })
+
+          assert.deepStrictEqual(look(), { _tag: "Skipped", why: "busy" })
+
+          assert.strictEqual(chaos.injected[fault], 1)
+        })
+    )
+
+    it.effect("corrupt - answers Miss; while it is down, Skipped", () =>
+      Effect.gen(function* () {
+        const { chaos, look } = yield* withPeek({ corrupt: 1 })
+        assert.strictEqual(look()._tag, "Miss")
+        assert.strictEqual(chaos.injected.corrupt, 1)
+
+        yield* chaos.down
+        assert.strictEqual(look()._tag, "Skipped")
+        yield* Effect.andThen(chaos.up, chaos.set({}))
+        assert.strictEqual(look()._tag, "Hit")
+      })
+    )
+
+    it.effect("is not offered where the tier within does not offer it", () =>
+      Effect.sync(() => assert.isUndefined(wrapped({}).chaos.tier.peek))
+    )
+  })
+
+  describe("damage that reads as Miss", () => {
+    it.effect("get answers Miss from then on, and counts it, until the blob is put again", () =>
+      Effect.gen(function* () {
+        const { chaos, inner } = wrapped({ get: { corrupt: 1 } }, { corrupt: "miss" })
+        yield* chaos.tier.put(small)
+
+        assert.strictEqual((yield* chaos.tier.get(key))._tag, "Miss")
+
+        yield* chaos.set({})
+        assert.strictEqual((yield* chaos.tier.get(key))._tag, "Miss")
+        assert.strictEqual((yield* inner.get(key))._tag, "Miss")
+        assert.deepStrictEqual([chaos.injected.corrupt, chaos.tier.corrupted?.()], [1, 1])
+        assert.deepStrictEqual(yield* chaos.tier.put(small), { _tag: "Stored" })
+        assert.strictEqual((yield* chaos.tier.get(key))._tag, "Hit")
+      })
+    )
+
+    it.effect("open fails with Gone before its first byte", () =>
+      Effect.gen(function* () {
+        const { chaos } = wrapped({ open: { corrupt: 1 } }, { corrupt: "miss" })
+        yield* chaos.tier.put(large)
+
+        const { bytes, reason } = yield* drain((yield* streamedBody(chaos.tier)).open())
+
+        assert.deepStrictEqual([bytes.byteLength, reason], [0, "Gone"])
+        assert.strictEqual((yield* chaos.tier.get(large.header.key))._tag, "Miss")
+      })
+    )
+  })
+
+  describe("droppedWrite", () => {
+    it.effect("answers Stored, and what was there stays", () =>
+      Effect.gen(function* () {
+        const { chaos, inner } = wrapped({ droppedWrite: 1 })
+        yield* inner.put(small)
+
+        assert.deepStrictEqual(yield* chaos.tier.put(Fixtures.blob({ group: "g", generation: 2 })), { _tag: "Stored" })
+
+        const read = yield* inner.get(key)
+        assert.isTrue(read._tag === "Hit" && read.blob.header.generation === 1)
+        assert.strictEqual(chaos.injected.droppedWrite, 1)
+      })
+    )
+
+    it.effect("answers what the tier would where that would not store, and fails with the source of a stream", () =>
+      Effect.gen(function* () {
+        const { chaos, inner } = wrapped({ droppedWrite: 1 })
+        yield* inner.put(Fixtures.blob({ group: "g", generation: 5 }))
+        const failing = Body.streamed(10, () =>
+          Stream.fail(new TierError({ tier: "source", operation: "open", reason: new Gone({ key: "g/master" }) }))
+        )
+
+        assert.deepStrictEqual(yield* chaos.tier.put(small), { _tag: "Superseded", current: 5 })
+        assert.strictEqual(
+          yield* reasonOf(chaos.tier.put({ header: { ...small.header, generation: 6 }, body: failing })),
+          "Gone"
+        )
+        assert.strictEqual(chaos.injected.droppedWrite, 0)
+      })
+    )
+
+    it.effect("is noticed by the suite", () =>
+      Effect.gen(function* () {
+        const self = TierSuite.cases[1] ?? assert.fail("no cases")
+
+        const exit = yield* Effect.exit(Effect.scoped(TierSuite.run(self, wrapped({ droppedWrite: 1 }).chaos.tier)))
+
+        assert.strictEqual(exit._tag, "Failure")
       })
     )
   })
