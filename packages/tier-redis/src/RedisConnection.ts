@@ -55,6 +55,8 @@ export interface Connection {
   /** `host:port`, without credentials. */
   readonly address: string
   readonly isCluster: boolean
+  /** See `Options.silenceTimeout`. */
+  readonly silenceMillis: number
   /**
    * The client of ioredis, for commands that `send` is told. A command that is under way when the connection breaks
    * fails, and is never sent again.
@@ -117,6 +119,7 @@ export const make = Effect.fnUntraced(function* (
   const connection: Connection = {
     address,
     isCluster,
+    silenceMillis,
     client,
     isConnected,
     send: (command) =>

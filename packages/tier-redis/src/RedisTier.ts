@@ -109,12 +109,7 @@ const checked = (options: Options) => {
   const maxBytes = whole("maxBytes", options.maxBytes ?? mebibyte / 4, largest)
   const maxBytesUnderWay = options.maxBytesUnderWay ?? Math.min(256 * maxBytes, 256 * mebibyte)
   const prefix = options.prefix ?? "terrace"
-  if (!Layout.prefixPattern.test(prefix)) {
-    const given = JSON.stringify(prefix.slice(0, 80))
-    throw new RangeError(
-      `prefix is ${given}: expected 1 to 64 letters, digits, ":", ".", "_" or "-", for example "terrace"`
-    )
-  }
+  Layout.checkPrefix(prefix)
   return {
     name: options.name ?? "redis",
     prefix,

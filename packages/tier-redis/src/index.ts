@@ -1,2 +1,3 @@
+export * as RedisBus from "./RedisBus.ts"
 export * as RedisConnection from "./RedisConnection.ts"
 export * as RedisTier from "./RedisTier.ts"

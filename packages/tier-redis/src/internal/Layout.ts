@@ -13,8 +13,17 @@ import * as Header from "@terrace/core/Header"
 import * as Key from "@terrace/core/Key"
 import * as Option from "effect/Option"
 
-/** What a prefix of keys looks like; braces would gather all groups in one slot. */
-export const prefixPattern: RegExp = /^[A-Za-z0-9:._-]{1,64}$/
+/** Braces would gather all groups in one slot. */
+const prefixPattern = /^[A-Za-z0-9:._-]{1,64}$/
+
+/** Throws a `RangeError` if keys cannot begin so. */
+export const checkPrefix = (prefix: string): void => {
+  if (prefixPattern.test(prefix)) return
+  const given = JSON.stringify(prefix.slice(0, 80))
+  throw new RangeError(
+    `prefix is ${given}: expected 1 to 64 letters, digits, ":", ".", "_" or "-", for example "terrace"`
+  )
+}
 
 export const groupKey = (prefix: string, group: string): string => `${prefix}:b:{${group}}`
 
