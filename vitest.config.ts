@@ -17,10 +17,11 @@ export default defineConfig({
     projects: [
       project("core", "packages/core"),
       project("image", "packages/image"),
+      project("legacy-base64", "packages/legacy-base64", containers),
       project("testkit", "packages/testkit", containers),
       project("tier-filesystem", "packages/tier-filesystem"),
       project("tier-memory", "packages/tier-memory"),
-      project("tier-redis", "packages/tier-redis"),
+      project("tier-redis", "packages/tier-redis", containers),
       project("image-server", "services/image-server"),
       project("integration", "integration-tests", containers)
     ]
