@@ -5,7 +5,7 @@
  * metadata. All other members are kept as they are written: their order, escapes, numbers of any size.
  */
 import * as Result from "effect/Result"
-import { isUtf8 } from "node:buffer"
+import { isAscii, isUtf8 } from "node:buffer"
 import { invalidAt, type Member, membersOf } from "./internal/members.ts"
 import { InvalidField, InvalidJson, InvalidUtf8, type LegacyError, of, type Reason } from "./LegacyError.ts"
 import * as Metadata from "./Metadata.ts"
@@ -30,6 +30,7 @@ export interface LegacyRecord {
  *
  * Behavior:
  * - fails for bytes that are not UTF-8, or not a JSON object as RFC 8259 has it: no byte order mark, no `NaN`.
+ *   A control character in `base64_data` may be left for `Base64.decode` to refuse.
  * - of a field that occurs twice, the last one counts, as in Python and JavaScript.
  * - fails with `InvalidField` if `base64_data` is neither text nor null.
  * - fails with `TooLarge` and `TooDeep` before a value is made of what is too large or too deep.
@@ -46,7 +47,7 @@ export const parse = (bytes: Uint8Array): Result.Result<LegacyRecord, LegacyErro
  * - every other member stays exactly as it is written. `cached` keeps its place and loses its value.
  * - the facts are one member, `terrace`, so that they meet no old field. One that was written by this function is replaced;
  *   if an old record has something else under that name, it stays, and the facts are left out.
- * - the same metadata and facts give the same text. About 300 bytes beside the old fields.
+ * - the same metadata and facts give the same text. Less than 200 bytes beside the old fields.
  * - throws for facts that are none, such as a negative width.
  */
 export const compacted = (metadata: Metadata.Metadata, facts: Metadata.Facts): string =>
@@ -86,8 +87,23 @@ const imageExpected = `base64 text or null, for example "iVBORw0KGgo="`
 const kindOf = (value: unknown): string =>
   Array.isArray(value) ? "an array" : typeof value === "object" ? "an object" : `a ${typeof value}`
 
-const valueOf = (bytes: Buffer, { valueEnd, valueStart }: Member): Result.Result<unknown, Reason> =>
-  Result.try({
-    try: (): unknown => JSON.parse(bytes.toString("utf8", valueStart, valueEnd)),
+/** What `JSON.parse` makes of it; base64 without escapes, as almost all is, needs no parsing: a quarter of the time. */
+const valueOf = (bytes: Buffer, { name, valueEnd, valueStart }: Member): Result.Result<unknown, Reason> => {
+  const value = bytes.subarray(valueStart, valueEnd)
+  if (name === imageField && isPlainText(value)) return Result.succeed(value.toString("latin1", 1, value.length - 1))
+  return Result.try({
+    try: (): unknown => JSON.parse(value.toString("utf8")),
     catch: () => invalidAt(bytes, valueStart)
   })
+}
+
+/**
+ * Whether the text is what stands between its quotes. Of the characters that JSON wants escaped, only those are looked
+ * for that `Base64.decode` would take for blanks; it refuses the others.
+ */
+const isPlainText = (value: Buffer): boolean =>
+  value.length > 1 &&
+  value[0] === 0x22 &&
+  value.at(-1) === 0x22 &&
+  isAscii(value) &&
+  !["\\", "\n", "\r", "\t"].some((character) => value.includes(character))

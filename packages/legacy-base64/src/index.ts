@@ -1,4 +1,6 @@
 export * as Base64 from "./Base64.ts"
+export * as Catalog from "./Catalog.ts"
 export * as LegacyError from "./LegacyError.ts"
 export * as LegacyRecord from "./LegacyRecord.ts"
 export * as Metadata from "./Metadata.ts"
+export * as Records from "./Records.ts"
