@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as RedisServer from "@terrace/testkit/RedisServer"
 import * as Effect from "effect/Effect"
+import { Redis } from "ioredis"
 import { execFile, spawn } from "node:child_process"
 import { once } from "node:events"
 import { access, readFile, writeFile } from "node:fs/promises"
@@ -9,6 +11,7 @@ import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { sections, updated } from "../../scripts/docs.ts"
 import { png } from "./support/images.ts"
+import * as OldRecords from "./support/OldRecords.ts"
 import { start, temporaryDirectory } from "./support/TestServer.ts"
 
 const root = fileURLToPath(new URL("../../", import.meta.url))
@@ -43,7 +46,14 @@ describe("documents", () => {
 
   it.live("README.md shows commands that work", () =>
     Effect.gen(function* () {
+      const redis = yield* RedisServer.make()
+      yield* Effect.promise(async () => {
+        const client = new Redis(redis.url)
+        await OldRecords.write(client, "hero_recycle_abc", OldRecords.record(await png(60, 40)))
+        client.disconnect()
+      })
       const server = yield* start()
+      const withRedis = yield* start({ TERRACE_REDIS_URL: redis.url })
       const directory = yield* temporaryDirectory
       yield* Effect.promise(async () => writeFile(join(directory, "bottle.png"), await png(300, 200)))
       const blocks = Array.from(
@@ -51,11 +61,11 @@ describe("documents", () => {
         ([, block]) => block ?? ""
       )
       const requests = blocks.filter((block) => block.includes("curl"))
-      assert.strictEqual(requests.length, 4)
+      assert.strictEqual(requests.length, 5)
 
       for (const block of requests) {
         const script = block
-          .replaceAll("http://127.0.0.1:8080", server.url)
+          .replaceAll("http://127.0.0.1:8080", (block.includes("hero_recycle") ? withRedis : server).url)
           .replaceAll("curl ", "curl -sS --fail-with-body ")
         yield* Effect.promise(() => promisify(execFile)("bash", ["-euc", script], { cwd: directory }))
       }
@@ -65,10 +75,16 @@ describe("documents", () => {
         (await fetch(`${server.url}/explain/images/bottle`)).json()
       )
       assert.deepStrictEqual(shapeOf(shown), shapeOf(explained))
-      const webp = yield* Effect.promise(() => readFile(join(directory, "bottle.webp")))
-      assert.strictEqual(webp.subarray(8, 12).toString(), "WEBP")
+      for (const name of ["bottle", "hero"]) {
+        const webp = yield* Effect.promise(() => readFile(join(directory, `${name}.webp`)))
+        assert.strictEqual(webp.subarray(8, 12).toString(), "WEBP")
+      }
       const others = blocks.filter((block) => !block.includes("curl")).map((block) => block.trim())
-      assert.deepStrictEqual(others, ["npm ci && npm start", "npm ci && npm test"])
+      assert.deepStrictEqual(others, [
+        "npm ci && npm start",
+        "npm ci && npm test",
+        "TERRACE_REDIS_URL=redis://127.0.0.1:6379 npm start"
+      ])
     })
   )
 

@@ -12,8 +12,11 @@ export const versions = async (names: ReadonlyArray<string>): Promise<string> =>
   return names.map((name) => `${name} ${dependencies[name] ?? "?"}`).join(", ")
 }
 
+export const processor = (): string =>
+  `${cpus()[0]?.model ?? "unknown processor"}, ${cpus().length} cores, ${platform()} ${arch()}, Node ${process.version}`
+
 export const machine = (): string =>
   [
-    `${cpus()[0]?.model ?? "unknown processor"}, ${cpus().length} cores, ${platform()} ${arch()}, Node ${process.version}`,
+    processor(),
     isPinned ? "every process pinned to the first core (taskset)" : "not pinned to a core: no taskset here"
   ].join("; ")

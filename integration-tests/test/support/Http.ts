@@ -48,6 +48,9 @@ export interface Answer {
   readonly source?: { readonly contentType: string; readonly bytes: number }
   readonly attributes?: Readonly<Record<string, string>>
   readonly tiers?: Readonly<Record<string, string>>
+  readonly record?: boolean
+  readonly answer?: string
+  readonly from?: string
   readonly masters?: Readonly<Record<string, string>>
   readonly variants?: Readonly<Record<string, string>>
   readonly images?: ReadonlyArray<{ readonly id: string }>

@@ -46,5 +46,8 @@ export const answeredBy = (trail: Trail): string | undefined =>
 export const isInconclusive = (trail: Trail): boolean =>
   trail.steps.some((step) => step.outcome._tag === "Skipped" || step.outcome._tag === "Failed")
 
+/** Whether the origin had the key once, and has let go of it. */
+export const isLetGo = (trail: Trail): boolean => trail.steps.some((step) => step.outcome._tag === "LetGo")
+
 /** Whether what was served could not be compared with the store, though it was due. */
 export const isUnconfirmed = (trail: Trail): boolean => trail.steps.some((step) => step.outcome._tag === "Unconfirmed")

@@ -69,6 +69,12 @@ export interface LegacyRecords {
    */
   readonly read: (id: string) => Effect.Effect<Uint8Array | undefined, TierError | LegacyError>
 
+  /**
+   * Size of a record in bytes, 0 if there is none: what reading it will take. Of something else than a string, 1: reading it
+   * says what is wrong.
+   */
+  readonly size: (id: string) => Effect.Effect<number, TierError>
+
   /** Takes a record apart and decodes its image; see `LegacyRecord.parse` and `Base64.decode`. About 2 ms for 4 MB. */
   readonly decode: (record: Uint8Array) => Effect.Effect<Decoded, LegacyError>
 
@@ -126,6 +132,7 @@ export const make = Effect.fnUntraced(function* (
         Effect.tapErrorTag("TierError", () => Effect.sync(() => counts.reads.failed++)),
         Effect.tapErrorTag("LegacyError", countRefusal)
       ),
+    size: (id) => Redis.size(place, id),
     decode: (record) =>
       Effect.suspend(() => Effect.fromResult(decoded(record, maxImageBytes))).pipe(
         Effect.tap(({ image }) => Effect.sync(() => counts.records[image === undefined ? "metadata" : "image"]++)),

@@ -99,6 +99,20 @@ describe("Records", () => {
       })
     )
 
+    it.effect("size - answers the bytes of a record, 0 where there is none, 1 for what is no string", () =>
+      Effect.gen(function* () {
+        const records = yield* Records.Records
+        const admin = yield* Admin
+        yield* call(admin, "SET", "image:sized", Buffer.from("{☕}"))
+        yield* call(admin, "RPUSH", "image:sized_list", "a")
+
+        assert.deepStrictEqual(
+          yield* Effect.forEach(["sized", "nothing", "sized_list"], (id) => records.size(id)),
+          [5, 0, 1]
+        )
+      })
+    )
+
     it.effect("decode - gives the image and the metadata of a record, and no image where there is none", () =>
       Effect.gen(function* () {
         const records = yield* Records.Records

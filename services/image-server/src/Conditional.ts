@@ -94,6 +94,12 @@ export const evaluateWrite = (headers: RequestHeaders, current: Validators | und
   return expectation === undefined ? unconditional : expectation === "absent" ? ifAbsent : ifCurrent
 }
 
+/** Whether a write is wanted whatever is stored. */
+export const isUnconditional = (headers: RequestHeaders): boolean =>
+  headers["if-match"] === undefined &&
+  headers["if-none-match"] === undefined &&
+  headers["if-unmodified-since"] === undefined
+
 const failed: WriteDecision = { _tag: "Failed" }
 const unconditional: WriteDecision = { _tag: "Proceed", expectation: undefined }
 const ifAbsent: WriteDecision = { _tag: "Proceed", expectation: "absent" }

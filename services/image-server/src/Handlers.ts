@@ -1,7 +1,7 @@
 /**
  * What each route does: reads the request, asks the library, words the answer.
  */
-import type { Found, TierReceipt } from "@terrace/core/Chain"
+import type { Found, NotFound, TierReceipt } from "@terrace/core/Chain"
 import type { Header } from "@terrace/core/Header"
 import * as Trail from "@terrace/core/Trail"
 import type { Preset } from "@terrace/image/Preset"
@@ -14,7 +14,7 @@ import * as Conditional from "./Conditional.ts"
 import * as Explanation from "./Explanation.ts"
 import * as ImageAttributes from "./ImageAttributes.ts"
 import { versionOf } from "./ImageKeys.ts"
-import type { ImageLibrary, Ingested } from "./ImageLibrary.ts"
+import type { ImageLibrary, Ingested, Precondition } from "./ImageLibrary.ts"
 import * as ImageResponse from "./ImageResponse.ts"
 import * as ImageUrl from "./ImageUrl.ts"
 import * as Problem from "./Problem.ts"
@@ -66,7 +66,7 @@ export const make = (library: ImageLibrary["Service"], options: Options): Handle
   const master = (request: HttpServerRequest, id: string, attempts: number): Respond =>
     Effect.flatMap(library.master(id), (answer) =>
       answer._tag === "NotFound"
-        ? Effect.fail(imageNotFound(id))
+        ? Effect.fail(imageNotFound(id, answer))
         : respond(request, id, answer, revalidating, attempts > 0 ? () => master(request, id, attempts - 1) : undefined)
     )
 
@@ -74,7 +74,7 @@ export const make = (library: ImageLibrary["Service"], options: Options): Handle
     Effect.gen(function* () {
       const { id, preset: name, version } = asked
       const answer = yield* found(asked)
-      if (answer._tag === "NotFound") return yield* imageNotFound(id)
+      if (answer._tag === "NotFound") return yield* imageNotFound(id, answer)
       const current = versionOf(answer.master)
       if (version !== undefined && version !== current) {
         const query = name === undefined ? `v=${current}` : `preset=${name}&v=${current}`
@@ -121,7 +121,7 @@ export const make = (library: ImageLibrary["Service"], options: Options): Handle
     Effect.gen(function* () {
       const id = yield* Effect.fromResult(ImageUrl.parseId(target, "/metadata"))
       const answer = yield* library.header(id)
-      if (answer._tag === "NotFound") return yield* imageNotFound(id)
+      if (answer._tag === "NotFound") return yield* imageNotFound(id, answer)
       return revalidated(request, describe(answer.header))
     })
 
@@ -178,10 +178,11 @@ export const make = (library: ImageLibrary["Service"], options: Options): Handle
     Effect.gen(function* () {
       const id = yield* Effect.fromResult(ImageUrl.parseId(target))
       const removed = yield* library.remove(id, precondition(request))
-      if (removed.masters.some(({ outcome }) => outcome === "removed")) {
+      if (removed.record === true || removed.masters.some(({ outcome }) => outcome === "removed")) {
         yield* Effect.annotateLogs(Effect.logInfo("image removed"), { id })
       }
-      return json({ id, masters: receipt(removed.masters), variants: receipt(removed.variants) }, noStore)
+      const { masters, record, variants } = removed
+      return json({ id, record, masters: receipt(masters), variants: receipt(variants) }, noStore)
     })
 
   // --- operating ---------------------------------------------------------------
@@ -234,14 +235,22 @@ const revalidated = (request: HttpServerRequest, body: unknown) => {
     : json(body, headers)
 }
 
-const imageNotFound = (id: string): Problem.Problem => Problem.of("image-not-found", `there is no image ${id}`)
+const imageNotFound = (id: string, { trail }: NotFound): Problem.Problem =>
+  Trail.isLetGo(trail)
+    ? Problem.of("image-not-stored", `there is a record of ${id}, but its image is not stored any more`)
+    : Problem.of("image-not-found", `there is no image ${id}`)
 
 /** `application/json`, and what else says that it is JSON (RFC 6839). */
 const isJson = (contentType: string): boolean =>
   /^(?:application|text)\/(?:[a-z0-9.!#$&^_-]+\+)?json\s*(?:;|$)/i.test(contentType)
 
 /** Evaluates `If-Match` and its kin against the stored master, and says what must still hold in the store. */
-const precondition = (request: HttpServerRequest) => (current: Header | undefined) => {
+const precondition = (request: HttpServerRequest): Precondition<Problem.Problem> =>
+  Object.assign((current: Header | undefined) => evaluate(request, current), {
+    isUnconditional: Conditional.isUnconditional(request.headers)
+  })
+
+const evaluate = (request: HttpServerRequest, current: Header | undefined) => {
   const decision = Conditional.evaluateWrite(
     request.headers,
     current && { etag: Conditional.etag(current.digest), lastModified: current.createdAt }

@@ -2,8 +2,10 @@
  * What a master's header says of the image, beside the attributes that came with the upload.
  */
 import type { Master } from "@terrace/image/Images"
-import type { Header } from "@terrace/core/Header"
+import * as Header from "@terrace/core/Header"
 import type { Key } from "@terrace/core/Key"
+import * as Effect from "effect/Effect"
+import * as Upload from "./Upload.ts"
 
 /** Attribute names that the server gives; an upload may not use them. */
 export const reserved: ReadonlySet<string> = new Set([
@@ -36,7 +38,7 @@ export const encode = (master: Master, sourceBytes: number): Readonly<Record<str
 })
 
 /** A header with these attributes and everything else as long as it may get; masters of 16 MiB and more are not reckoned with. */
-export const largestHeader = (key: Key, attributes: Readonly<Record<string, string>>): Header => ({
+export const largestHeader = (key: Key, attributes: Readonly<Record<string, string>>): Header.Header => ({
   key,
   digest: "0".repeat(64),
   size: 16_777_216,
@@ -55,7 +57,7 @@ export const largestHeader = (key: Key, attributes: Readonly<Record<string, stri
   }
 })
 
-export const decode = ({ attributes }: Header): ImageFacts => ({
+export const decode = ({ attributes }: Header.Header): ImageFacts => ({
   width: Number(attributes["image.width"]),
   height: Number(attributes["image.height"]),
   frames: Number(attributes["image.frames"]),
@@ -66,6 +68,39 @@ export const decode = ({ attributes }: Header): ImageFacts => ({
   }
 })
 
+/** What a catalog record says of a stored master. */
+export const factsOf = (header: Header.Header) => {
+  const { height, width } = decode(header)
+  return { width, height, bytes: header.size, digest: header.digest, contentType: header.contentType }
+}
+
+/** What a record says of itself, and not of the image. */
+const catalogFields: ReadonlySet<string> = new Set(["cached", "terrace", "base64_data"])
+
+/**
+ * The fields of a record that become attributes, in their order, as far as they fit into a header. The record keeps all of
+ * them.
+ */
+export const ofRecord = (
+  key: Key,
+  fields: Readonly<Record<string, unknown>>
+): Effect.Effect<Readonly<Record<string, string>>> =>
+  Effect.gen(function* () {
+    let taken: Readonly<Record<string, string>> = {}
+    for (const [name, value] of Object.entries(fields)) {
+      const text = Upload.attributeOf(name, value)
+      if (text === undefined || reserved.has(name) || catalogFields.has(name)) continue
+      const more = { ...taken, [name]: text }
+      if (Object.keys(more).length > Upload.maxAttributes) break
+      if (yield* Effect.isSuccess(Header.encode(largestHeader(key, more)))) taken = more
+    }
+    return taken
+  })
+
+/** The attributes that a catalog record has: those of the upload, but for names that a record has of its own. */
+export const ofCatalog = (header: Header.Header): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(ofUpload(header)).filter(([name]) => !catalogFields.has(name)))
+
 /** The attributes that came with the upload. */
-export const ofUpload = ({ attributes }: Header): Readonly<Record<string, string>> =>
+export const ofUpload = ({ attributes }: Header.Header): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(attributes).filter(([name]) => !reserved.has(name)))

@@ -9,7 +9,9 @@ import { ChainUnavailable, Conflict, type WriteError } from "@terrace/core/Chain
 import type { Generation } from "@terrace/core/Generation"
 import * as Header from "@terrace/core/Header"
 import * as Body from "@terrace/core/Body"
+import type { Bus } from "@terrace/core/Bus"
 import type * as Key from "@terrace/core/Key"
+import type { Origin, OriginError } from "@terrace/core/Origin"
 import type { Cursor, Tier } from "@terrace/core/Tier"
 import type { TierError } from "@terrace/core/TierError"
 import * as Trail from "@terrace/core/Trail"
@@ -23,10 +25,12 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import { hash } from "node:crypto"
 import { crc32 } from "node:zlib"
+import * as Catalog from "./Catalog.ts"
 import type * as Explanation from "./Explanation.ts"
 import * as ImageAttributes from "./ImageAttributes.ts"
 import * as ImageKeys from "./ImageKeys.ts"
 import * as Originals from "./Originals.ts"
+import type { UnusableRecord } from "./LegacyOrigin.ts"
 import * as TierStatus from "./TierStatus.ts"
 
 export interface Options {
@@ -40,7 +44,20 @@ export interface Options {
   readonly keepOriginal: boolean
   /** By name. */
   readonly presets: ReadonlyMap<string, Preset.Preset>
+  /** Where an image comes from that no tier has. */
+  readonly origin?: OriginOf | undefined
+  /** Where a small record of each image is kept. */
+  readonly records?: Catalog.Records | undefined
+  /** Tells other nodes what was written here. */
+  readonly bus?: Bus | undefined
 }
+
+/** Makes the origin of masters; it keeps originals beside them as uploads do. */
+export type OriginOf = (originals: Chain.Chain) => Origin<OriginFailure>
+/** Why what an origin has cannot become an image. */
+export type OriginFailure = ImageError | UnusableRecord
+/** Why a master cannot be read. */
+export type ReadError = ChainUnavailable | OriginError<OriginFailure>
 
 /** The master was replaced or removed while a variant of it was being made. */
 class MasterChanged extends Schema.TaggedError<MasterChanged>("@terrace/image-server/ImageLibrary/MasterChanged")(
@@ -49,9 +66,11 @@ class MasterChanged extends Schema.TaggedError<MasterChanged>("@terrace/image-se
 ) {}
 
 /** Decides, given the header of the stored master, what the store must still hold when a write arrives. */
-export type Precondition<E> = (
-  current: Header.Header | undefined
-) => Effect.Effect<Generation | "absent" | undefined, E>
+export interface Precondition<E> {
+  (current: Header.Header | undefined): Effect.Effect<Generation | "absent" | undefined, E>
+  /** It holds whatever is stored: what only an origin has need not be made for it. */
+  readonly isUnconditional?: boolean | undefined
+}
 
 export interface Ingested {
   readonly header: Header.Header
@@ -61,6 +80,8 @@ export interface Ingested {
 }
 
 export interface Removed {
+  /** Whether there was a record; undefined: no records are kept. */
+  readonly record: boolean | undefined
   readonly masters: ReadonlyArray<Chain.TierReceipt>
   readonly variants: ReadonlyArray<Chain.TierReceipt>
 }
@@ -71,7 +92,7 @@ export interface Page {
   readonly next: Cursor | undefined
 }
 
-export type IngestError = ImageError | WriteError | ChainUnavailable
+export type IngestError = ImageError | WriteError | ReadError
 
 export class ImageLibrary extends Context.Service<
   ImageLibrary,
@@ -91,18 +112,24 @@ export class ImageLibrary extends Context.Service<
       attributes: Readonly<Record<string, string>>,
       precondition: Precondition<E>
     ) => Effect.Effect<Ingested, IngestError | E>
-    readonly master: (id: string) => Effect.Effect<Chain.Found | Chain.NotFound, ChainUnavailable>
-    readonly header: (id: string) => Effect.Effect<Chain.FoundHeader | Chain.NotFound, ChainUnavailable>
+    readonly master: (id: string) => Effect.Effect<Chain.Found | Chain.NotFound, ReadError>
+    readonly header: (id: string) => Effect.Effect<Chain.FoundHeader | Chain.NotFound, ReadError>
     /** A variant, made if nobody has it; `NotFound` if there is no master. */
     readonly variant: (
       id: string,
       preset: Preset.Preset
-    ) => Effect.Effect<VariantOf | Chain.NotFound, Chain.MakeError | ImageError | TierError>
-    /** Removes an image and everything derived from it. Behavior: as `ingest` for the precondition. */
+    ) => Effect.Effect<VariantOf | Chain.NotFound, Chain.MakeError | ReadError | TierError>
+    /**
+     * Removes an image and everything derived from it.
+     *
+     * Behavior:
+     * - as `ingest` for the precondition.
+     * - the record goes first, if there are records: what an origin has of the image must not come back.
+     */
     readonly remove: <E>(
       id: string,
       precondition: Precondition<E>
-    ) => Effect.Effect<Removed, WriteError | ChainUnavailable | E>
+    ) => Effect.Effect<Removed, WriteError | ReadError | E>
     readonly list: (
       limit: number,
       prefix: string | undefined,
@@ -129,18 +156,19 @@ interface Ceiling {
   readonly tiers: ReadonlyArray<Chain.TierReceipt>
 }
 
-type VariantError = ImageError | ChainUnavailable | MasterChanged | TierError
+type VariantError = ReadError | MasterChanged | TierError
 
 export const make = Effect.fnUntraced(function* (options: Options) {
   const engine = yield* Images
   const asLinks = (tiers: ReadonlyArray<Tier>) => tiers.map((tier) => ({ tier }))
-  const masters = yield* Chain.make({
-    name: "masters",
-    caches: asLinks(options.masterCaches),
-    store: { tier: options.store }
-  })
-  const originals = yield* Chain.make({ name: "originals", caches: [], store: { tier: options.store } })
-  const variants = yield* Chain.make<VariantError>({ name: "variants", caches: asLinks(options.variantCaches) })
+  const { bus, records } = options
+  const originals = yield* Chain.make({ name: "originals", caches: [], store: { tier: options.store }, bus })
+  const ofMasters = { name: "masters", caches: asLinks(options.masterCaches), store: { tier: options.store }, bus }
+  const origin = options.origin?.(originals)
+  const masters: Chain.Chain<never, OriginError<OriginFailure>> = origin === undefined
+    ? yield* Chain.make(ofMasters)
+    : yield* Chain.make({ ...ofMasters, origin })
+  const variants = yield* Chain.make<VariantError>({ name: "variants", caches: asLinks(options.variantCaches), bus })
 
   // One write of an id at a time, so that what belongs together (a master, its original) changes together.
   const locks = Array.from({ length: 64 }, () => Semaphore.makeUnsafe(1))
@@ -153,12 +181,14 @@ export const make = Effect.fnUntraced(function* (options: Options) {
    * The stored master as a write must know it: what is decided on a copy that could not be compared with the store may be
    * decided on another image.
    */
-  const current = (id: string): Effect.Effect<Header.Header | undefined, ChainUnavailable> =>
-    Effect.flatMap(masters.head(ImageKeys.master(id)), (answer) =>
+  const current = (id: string, asked?: Chain.HeadOptions): Effect.Effect<Header.Header | undefined, ReadError> =>
+    Effect.flatMap(masters.head(ImageKeys.master(id), asked), (answer) =>
       Trail.isUnconfirmed(answer.trail)
         ? Effect.fail(unavailable(ImageKeys.master(id), answer.trail.steps))
         : Effect.succeed(headerOf(answer))
     )
+
+  const catalog = records && (yield* Catalog.make({ records, alone, current: (id) => current(id, { origin: false }) }))
 
   /** Asks the precondition, writes, and starts over if another node's write came between. */
   const conditionally = <A, E, WE>(
@@ -168,10 +198,10 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       expected: Generation | "absent" | undefined,
       current: Header.Header | undefined
     ) => Effect.Effect<A, WE | Conflict>
-  ): Effect.Effect<A, WE | Conflict | E | ChainUnavailable> => {
-    const attempt = (left: number): Effect.Effect<A, WE | Conflict | E | ChainUnavailable> =>
+  ): Effect.Effect<A, WE | Conflict | E | ReadError> => {
+    const attempt = (left: number): Effect.Effect<A, WE | Conflict | E | ReadError> =>
       Effect.gen(function* () {
-        const found = yield* current(id)
+        const found = yield* current(id, { origin: precondition.isUnconditional !== true })
         const expected = yield* precondition(found)
         return yield* Effect.catchIf(
           write(expected, found),
@@ -182,9 +212,11 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     return attempt(2)
   }
 
+  const recorded = (header: Header.Header): Effect.Effect<unknown> => catalog?.record(header) ?? Effect.void
+
   const ingest: ImageLibrary["Service"]["ingest"] = (id, bytes, attributes, precondition) =>
     Effect.gen(function* () {
-      yield* precondition(yield* current(id))
+      yield* precondition(yield* current(id, { origin: precondition.isUnconditional !== true }))
       yield* Header.encode(ImageAttributes.largestHeader(ImageKeys.master(id), attributes))
       const master = yield* engine.normalise(bytes)
       const digest = hash("sha256", master.bytes, "hex")
@@ -198,7 +230,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
         id,
         conditionally(id, precondition, (expected, replaced) => {
           const storeMaster = Effect.map(
-            masters.put(ImageKeys.master(id), draft, { expected }),
+            Effect.tap(masters.put(ImageKeys.master(id), draft, { expected }), ({ header }) => recorded(header)),
             ({ header, tiers }) => ({
               header,
               tiers,
@@ -247,6 +279,9 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     alone(
       id,
       Effect.gen(function* () {
+        // A precondition that does not hold must leave the record as it is.
+        if (catalog !== undefined && precondition.isUnconditional !== true) yield* precondition(yield* current(id))
+        const record = yield* catalog?.forget(id) ?? Effect.undefined
         // What the precondition held for goes; a master that came after it stays, with what belongs to it.
         const conditional = yield* conditionally(
           id,
@@ -261,7 +296,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
         )
         const rest = yield* masters.removeGroup(id, { upTo: conditional?.upTo })
         const made = yield* variants.removeGroup(id)
-        return { masters: conditional?.tiers ?? rest.tiers, variants: made.tiers }
+        return { record, masters: conditional?.tiers ?? rest.tiers, variants: made.tiers }
       })
     )
 
@@ -294,7 +329,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
 
   const chains: ReadonlyArray<TierStatus.Member> = [
     { chain: masters, tiers: [...options.masterCaches, options.store] },
-    ...(options.keepOriginal ? [{ chain: originals, tiers: [options.store] }] : []),
+    ...(options.keepOriginal || origin !== undefined ? [{ chain: originals, tiers: [options.store] }] : []),
     { chain: variants, tiers: options.variantCaches }
   ]
 

@@ -18,6 +18,7 @@ import type { ImageError } from "@terrace/image/ImageError"
 import * as Schema from "effect/Schema"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type { InvalidId, InvalidQuery } from "./ImageUrl.ts"
+import type { UnusableRecord } from "./LegacyOrigin.ts"
 import type { InvalidUpload, UploadTooLarge } from "./Upload.ts"
 
 interface Kind {
@@ -37,6 +38,7 @@ export const kinds = {
   forbidden: { status: 403, title: "Not allowed from here" },
   "not-found": { status: 404, title: "There is no such resource" },
   "image-not-found": { status: 404, title: "There is no such image" },
+  "image-not-stored": { status: 404, title: "The catalog knows the image, but it is stored nowhere" },
   "method-not-allowed": { status: 405, title: "The resource does not take this method" },
   "precondition-failed": { status: 412, title: "The stored image is not the expected one" },
   "request-timed-out": { status: 408, title: "The request did not arrive in time" },
@@ -49,6 +51,7 @@ export const kinds = {
   "headers-too-large": { status: 431, title: "The header section is too large" },
   busy: { status: 429, title: "The server is busy", retryAfter: 1 },
   internal: { status: 500, title: "The server has a fault" },
+  "unusable-record": { status: 500, title: "The old record of the image cannot be used" },
   damaged: { status: 500, title: "The stored image is damaged" },
   unavailable: { status: 503, title: "A backend is not available", retryAfter: 5 },
   "timed-out": { status: 504, title: "The image was not ready in time", retryAfter: 5 },
@@ -89,6 +92,7 @@ export type RouteError =
   | Contended
   | HeaderTooLarge
   | TierError
+  | UnusableRecord
 
 /** What the client sees of an error. */
 export const fromError = (error: RouteError): Problem => {
@@ -118,6 +122,9 @@ export const fromError = (error: RouteError): Problem => {
     case "DraftExpired":
       return of("timed-out", "the image was not ready in time")
     case "ChainUnavailable":
+      if (error.tiers.some(({ why }) => why === "busy")) {
+        return of("busy", "too many images are being read at the same time: try again later")
+      }
       return error.tiers.some(({ why }) => why === "Corrupt")
         ? of("damaged", "the only copy of the image is damaged; it was set aside")
         : of("unavailable", "whether the image exists cannot be learned now")
@@ -125,6 +132,8 @@ export const fromError = (error: RouteError): Problem => {
       return fromTierError(error)
     case "ImageError":
       return fromImageError(error)
+    case "UnusableRecord":
+      return of("unusable-record", error.detail)
   }
 }
 
@@ -187,7 +196,7 @@ export const toResponse = (problem: Problem, requestId: string): HttpServerRespo
       status,
       contentType: "application/problem+json",
       headers: {
-        "cache-control": problem.type === "image-not-found" ? "public, max-age=1" : "no-store",
+        "cache-control": status === 404 && problem.type !== "not-found" ? "public, max-age=1" : "no-store",
         "x-request-id": requestId,
         ...(retryAfter === undefined ? {} : { "retry-after": String(retryAfter) }),
         ...problem.headers

@@ -1,8 +1,11 @@
 /**
  * The server as layers: storage and image engine below the library, the library below HTTP.
  */
+import * as ImageCatalog from "@terrace/legacy-base64/Catalog"
+import * as Records from "@terrace/legacy-base64/Records"
 import * as FilesystemTier from "@terrace/tier-filesystem/FilesystemTier"
 import * as MemoryTier from "@terrace/tier-memory/MemoryTier"
+import * as RedisConnection from "@terrace/tier-redis/RedisConnection"
 import * as Images from "@terrace/image/Images"
 import * as Preset from "@terrace/image/Preset"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
@@ -14,8 +17,10 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import { join } from "node:path"
 import * as Access from "./Access.ts"
+import * as Catalog from "./Catalog.ts"
 import * as Handlers from "./Handlers.ts"
 import * as ImageLibrary from "./ImageLibrary.ts"
+import * as LegacyOrigin from "./LegacyOrigin.ts"
 import * as NodeServer from "./NodeServer.ts"
 import * as RequestBody from "./RequestBody.ts"
 import * as Routes from "./Routes.ts"
@@ -33,8 +38,33 @@ const inlineBelow = (config: ServerConfig): number =>
 /** A page full of thumbnails nobody has asked for yet may wait its turn; uploads are bounded by their bytes. */
 const imageQueue = { queue: 512, queueMillis: 20_000 }
 
+/** What Redis is used for, if there is one: old records, the catalog. */
+const withRedis = (config: ServerConfig, budget: RequestBody.Budget) =>
+  Effect.gen(function* () {
+    if (config.redisUrl === undefined) return {}
+    const maxImageBytes = config.maxUploadBytes
+    const maxRecordBytes = Upload.maxJsonBytes(maxImageBytes)
+    const connection = yield* RedisConnection.make({ url: config.redisUrl, cluster: config.redisCluster })
+    const records = yield* Records.make({ maxImageBytes, maxRecordBytes }).pipe(
+      Effect.provideService(RedisConnection.RedisConnection, connection)
+    )
+    const catalog = yield* ImageCatalog.make({ ttl: Duration.seconds(config.recordTtl) }).pipe(
+      Effect.provideService(RedisConnection.RedisConnection, connection)
+    )
+    const engine = yield* Images.Images
+    const origin: ImageLibrary.OriginOf = (originals) =>
+      LegacyOrigin.make({
+        records,
+        engine,
+        originals: config.legacyKeepOriginal ? originals : undefined,
+        budget,
+        maxRecordBytes
+      })
+    return { origin, records: Catalog.recordsOf(catalog) }
+  })
+
 /** Opens the storage of a deployment and composes the library. */
-const library = (config: ServerConfig) =>
+const library = (config: ServerConfig, budget: RequestBody.Budget) =>
   Layer.effect(
     ImageLibrary.ImageLibrary,
     Effect.gen(function* () {
@@ -60,7 +90,8 @@ const library = (config: ServerConfig) =>
         masterCaches: [memory],
         variantCaches: [memory, disk],
         keepOriginal: config.keepOriginal,
-        presets: new Map([["thumb", Preset.thumb]])
+        presets: new Map([["thumb", Preset.thumb]]),
+        ...(yield* withRedis(config, budget))
       })
     })
   ).pipe(Layer.provide(Images.layer({ ...imageQueue, masterQuality: config.quality, masterEffort: config.effort })))
@@ -70,13 +101,14 @@ const library = (config: ServerConfig) =>
  *
  * `node` is the HTTP server that `NodeServer.make` has set up.
  */
-export const layer = (config: ServerConfig, node: NodeServer.NodeServer) =>
-  Layer.unwrap(
+export const layer = (config: ServerConfig, node: NodeServer.NodeServer) => {
+  const budget = new RequestBody.Budget(uploadBudget(config))
+  return Layer.unwrap(
     Effect.map(ImageLibrary.ImageLibrary, (images) => {
       const handlers = Handlers.make(images, {
         maxAge: config.maxAge,
         maxUploadBytes: config.maxUploadBytes,
-        uploadBudget: new RequestBody.Budget(uploadBudget(config)),
+        uploadBudget: budget,
         resourcePolicy: config.resourcePolicy
       })
       const respond = Routes.make(handlers, Access.make(config.token))
@@ -84,7 +116,7 @@ export const layer = (config: ServerConfig, node: NodeServer.NodeServer) =>
     })
   ).pipe(
     Layer.tap(() => announce(config)),
-    Layer.provide(library(config)),
+    Layer.provide(library(config, budget)),
     Layer.provide(
       NodeHttpServer.layerServer(() => node.server, {
         host: config.host,
@@ -93,6 +125,7 @@ export const layer = (config: ServerConfig, node: NodeServer.NodeServer) =>
       })
     )
   )
+}
 
 /** While the server stops, every answer is the last of its connection. */
 const lastly = (node: NodeServer.NodeServer) => (response: HttpServerResponse.HttpServerResponse) =>

@@ -46,6 +46,14 @@ export interface ServerConfig {
   readonly maxUploadBytes: number
   /** Who may embed images: `Cross-Origin-Resource-Policy`. */
   readonly resourcePolicy: "cross-origin" | "same-site" | "same-origin"
+  /** Redis that has the catalog and old records, and carries invalidations; undefined: none of these. */
+  readonly redisUrl: Redacted.Redacted | undefined
+  /** Whether that is a Redis Cluster. */
+  readonly redisCluster: boolean
+  /** Time that a catalog record lives, in seconds. */
+  readonly recordTtl: number
+  /** Whether the decoded bytes of an old record are kept beside the master that is made of them. */
+  readonly legacyKeepOriginal: boolean
 }
 
 /** The settings are not usable; the message has one line for each that is wrong. */
@@ -167,6 +175,27 @@ const definitions = {
     default: "cross-origin",
     meaning: "Which pages may embed images: all, those of the same site, those of the same origin.",
     example: "same-site"
+  }),
+  redisUrl: define("TERRACE_REDIS_URL", Form.redisUrl, {
+    meaning:
+      "Redis that has a small record of each image, still has old images as base64, and tells other nodes of writes.",
+    example: "redis://127.0.0.1:6379"
+  }),
+  redisCluster: define("TERRACE_REDIS_CLUSTER", Form.onOff, {
+    default: "off",
+    meaning: "Whether TERRACE_REDIS_URL names a node of a Redis Cluster.",
+    example: "on"
+  }),
+  recordTtl: define("TERRACE_RECORD_TTL", Form.seconds(31_536_000), {
+    default: "7200",
+    meaning: "Seconds that the record of an upload stays in Redis; what it says, the stored image says too.",
+    example: "1 day"
+  }),
+  legacyKeepOriginal: define("TERRACE_LEGACY_KEEP_ORIGINAL", Form.onOff, {
+    default: "on",
+    meaning:
+      "Whether the decoded bytes of an old record are kept beside the WebP: the base64, which goes, is the only original.",
+    example: "off"
   })
 }
 
@@ -229,7 +258,11 @@ export const config: Config.Config<Result.Result<ServerConfig, InvalidConfig>> =
     effort: required(definitions.effort),
     maxAge: required(definitions.maxAge),
     maxUploadBytes: required(definitions.maxUploadBytes),
-    resourcePolicy: required(definitions.resourcePolicy)
+    resourcePolicy: required(definitions.resourcePolicy),
+    redisUrl: optional(definitions.redisUrl),
+    redisCluster: required(definitions.redisCluster),
+    recordTtl: required(definitions.recordTtl),
+    legacyKeepOriginal: required(definitions.legacyKeepOriginal)
   } satisfies { readonly [K in keyof ServerConfig]: Read<ServerConfig[K]> }),
   (reads) => {
     const problems = Object.values<Result.Result<unknown, string>>(reads).flatMap((read) =>

@@ -140,6 +140,13 @@ const isScalar = Schema.is(Schema.Union([Schema.String, Schema.Finite, Schema.Bo
 
 const valueExpected = `text of at most ${maxAttributeLength} characters, a number, true or false, for example "Bottle"; leave the field out if there is nothing to say`
 
+/** The attribute that a field makes; undefined: it cannot be one. */
+export const attributeOf = (name: string, value: unknown): string | undefined => {
+  if (!namePattern.test(name) || treacherous.has(name) || name === "id" || !isScalar(value)) return undefined
+  const text = String(value)
+  return problemOfText(text) === undefined ? text : undefined
+}
+
 const attributesOf = (
   fields: Readonly<Record<string, unknown>>,
   reserved: ReadonlySet<string>

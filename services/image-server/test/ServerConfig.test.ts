@@ -30,7 +30,11 @@ describe("ServerConfig.load", () => {
         effort: 4,
         maxAge: 3600,
         maxUploadBytes: 52_428_800,
-        resourcePolicy: "cross-origin"
+        resourcePolicy: "cross-origin",
+        redisUrl: undefined,
+        redisCluster: false,
+        recordTtl: 7_200,
+        legacyKeepOriginal: true
       })
     })
   )
@@ -52,11 +56,17 @@ describe("ServerConfig.load", () => {
         TERRACE_EFFORT: "0",
         TERRACE_MAX_AGE: "1 day",
         TERRACE_MAX_UPLOAD_BYTES: "20kB",
-        TERRACE_RESOURCE_POLICY: "same-site"
+        TERRACE_RESOURCE_POLICY: "same-site",
+        TERRACE_REDIS_URL: "rediss://user:secret@redis.internal:6380/1",
+        TERRACE_REDIS_CLUSTER: "on",
+        TERRACE_RECORD_TTL: "1 day",
+        TERRACE_LEGACY_KEEP_ORIGINAL: "off"
       })
       assert.strictEqual(config.token === undefined ? "" : Redacted.value(config.token), "3f9c2a7e51d84b06")
+      const redisUrl = config.redisUrl === undefined ? "" : Redacted.value(config.redisUrl)
+      assert.strictEqual(redisUrl, "rediss://user:secret@redis.internal:6380/1")
       assert.deepStrictEqual(
-        { ...config, token: undefined },
+        { ...config, token: undefined, redisUrl: undefined },
         {
           host: "0.0.0.0",
           port: 0,
@@ -72,7 +82,11 @@ describe("ServerConfig.load", () => {
           effort: 0,
           maxAge: 86_400,
           maxUploadBytes: 20_000,
-          resourcePolicy: "same-site"
+          resourcePolicy: "same-site",
+          redisUrl: undefined,
+          redisCluster: true,
+          recordTtl: 86_400,
+          legacyKeepOriginal: false
         }
       )
     })
@@ -134,7 +148,10 @@ describe("ServerConfig.load", () => {
     ["TERRACE_MAX_UPLOAD_BYTES", ["0", "1GiB", "268435457"]],
     ["TERRACE_MEMORY_MAX_BYTES", ["1", "16383"]],
     ["TERRACE_SWEEP_EVERY", ["1 nanos", "999 millis"]],
-    ["TERRACE_RESOURCE_POLICY", ["everyone", "Same-Site"]]
+    ["TERRACE_RESOURCE_POLICY", ["everyone", "Same-Site"]],
+    ["TERRACE_REDIS_CLUSTER", ["maybe"]],
+    ["TERRACE_RECORD_TTL", ["-1", "2 fortnights"]],
+    ["TERRACE_LEGACY_KEEP_ORIGINAL", ["sometimes"]]
   ]
   for (const [name, values] of bad) {
     it.effect(`${name} - refuses ${values.map((value) => JSON.stringify(value.slice(0, 20))).join(", ")}`, () =>
@@ -246,7 +263,11 @@ describe("ServerConfig.settings", () => {
         "TERRACE_EFFORT",
         "TERRACE_MAX_AGE",
         "TERRACE_MAX_UPLOAD_BYTES",
-        "TERRACE_RESOURCE_POLICY"
+        "TERRACE_RESOURCE_POLICY",
+        "TERRACE_REDIS_URL",
+        "TERRACE_REDIS_CLUSTER",
+        "TERRACE_RECORD_TTL",
+        "TERRACE_LEGACY_KEEP_ORIGINAL"
       ]
     )
   })

@@ -45,5 +45,13 @@ export const read = (
     )
   )
 
+/** Bytes of the record of `id`; 0: there is none; 1 if it is no string. */
+export const size = (place: Place, id: string): Effect.Effect<number, TierError> =>
+  Effect.catchIf(
+    send(place, "head", id, (client, key) => client.strlen(key)),
+    ({ reason }) => isWrongType(reason),
+    () => Effect.succeed(1)
+  )
+
 const isWrongType = (reason: Reason): boolean =>
   reason._tag === "Unknown" && reason.cause instanceof Error && /^WRONGTYPE\b/.test(reason.cause.message)

@@ -95,6 +95,16 @@ const isHostName = (text: string): boolean => {
 
 export const path: Form<string> = form("the path of a directory", (text) => (text.includes("\0") ? undefined : text))
 
+export const redisUrl: Form<Redacted.Redacted> = {
+  ...form("the URL of a Redis server, redis:// or rediss://", (text) => {
+    const url = URL.parse(text)
+    return (url?.protocol === "redis:" || url?.protocol === "rediss:") && url.hostname !== ""
+      ? Redacted.make(text, { label: "redis" })
+      : undefined
+  }),
+  isSecret: true
+}
+
 export const secret: Form<Redacted.Redacted> = {
   ...form(`letters, digits and -._~+/= without blanks (RFC 6750)`, (text) =>
     /^[A-Za-z0-9._~+/-]+=*$/.test(text) ? Redacted.make(text, { label: "token" }) : undefined

@@ -1,0 +1,149 @@
+/**
+ * The origin of images that are still kept as base64 in Redis: `image:<id>`, as the first servers wrote them.
+ *
+ * A record is read within a budget of bytes, decoded, and made into a master. Once the chain says that the store has the
+ * master, the record is replaced by its metadata, by compare-and-set; before that the decoded bytes are stored as the
+ * original, since the base64 is the only one there is.
+ */
+import type { Chain } from "@terrace/core/Chain"
+import type { WriteError } from "@terrace/core/ChainError"
+import type * as Key from "@terrace/core/Key"
+import type * as Origin from "@terrace/core/Origin"
+import { TierError, Unknown } from "@terrace/core/TierError"
+import type { ImageError } from "@terrace/image/ImageError"
+import type { Images } from "@terrace/image/Images"
+import type { LegacyError } from "@terrace/legacy-base64/LegacyError"
+import * as LegacyRecord from "@terrace/legacy-base64/LegacyRecord"
+import type { Metadata } from "@terrace/legacy-base64/Metadata"
+import { fingerprint, type LegacyRecords } from "@terrace/legacy-base64/Records"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as ImageAttributes from "./ImageAttributes.ts"
+import * as ImageKeys from "./ImageKeys.ts"
+import type { Budget } from "./RequestBody.ts"
+
+/** An old record that cannot become an image. It stays in Redis as it is. */
+export class UnusableRecord extends Schema.TaggedError<UnusableRecord>(
+  "@terrace/image-server/LegacyOrigin/UnusableRecord"
+)("UnusableRecord", {
+  id: Schema.String,
+  /** One sentence that a client may see. */
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `the old record of ${this.id} cannot be used: ${this.detail}`
+  }
+}
+
+export type OriginFailure = ImageError | UnusableRecord
+
+export interface Options {
+  readonly records: LegacyRecords
+  readonly engine: Pick<Images["Service"], "normalise">
+  /** Where originals are kept; undefined: they are not. */
+  readonly originals: Chain | undefined
+  /** Bytes that uploads and records hold together; enough for the largest record. */
+  readonly budget: Budget
+  /** Largest record that is read, in bytes. */
+  readonly maxRecordBytes: number
+}
+
+/** Appears in trails, logs and metrics. */
+const name = "legacy"
+
+/** What a byte of a record costs of the budget: the record, its text and the decoded image are held at the same time. */
+const weight = 3
+
+type Sighting = Origin.Sighting<OriginFailure>
+type Holding = Origin.Holding<OriginFailure>
+type Release = Origin.Release<OriginFailure>
+
+const nothing: Sighting = { _tag: "Nothing" }
+const letGo: Sighting = { _tag: "LetGo" }
+const busy: Sighting = { _tag: "Skipped", why: "busy" }
+const released: Release = { _tag: "Released" }
+const gone: Release = { _tag: "Gone" }
+
+export const make = ({ budget, engine, maxRecordBytes, originals, records }: Options): Origin.Origin<OriginFailure> => {
+  /** What Redis has of an image. A record that cannot be used is held too: making an image of it says why. */
+  const sight = (id: string): Effect.Effect<Sighting, TierError> =>
+    Effect.gen(function* () {
+      const record = yield* records.read(id)
+      if (record === undefined) return nothing
+      const { image, metadata } = yield* records.decode(record)
+      return image === undefined ? letGo : holding(id, fingerprint(record), image, metadata)
+    }).pipe(Effect.catchTag("LegacyError", (error) => Effect.succeed(unusable(id, error))))
+
+  const unusable = (id: string, error: LegacyError): Holding => ({
+    _tag: "Holding",
+    make: Effect.fail(new UnusableRecord({ id, detail: error.message }))
+  })
+
+  const holding = (
+    id: string,
+    before: ReturnType<typeof fingerprint>,
+    image: Uint8Array,
+    metadata: Metadata
+  ): Holding => ({
+    _tag: "Holding",
+    make: Effect.gen(function* () {
+      const master = yield* Effect.catchTag(engine.normalise(image), "ImageError", (error) => refused(id, error))
+      return {
+        bytes: master.bytes,
+        contentType: master.contentType,
+        attributes: {
+          ...(yield* ImageAttributes.ofRecord(ImageKeys.master(id), metadata.fields)),
+          ...ImageAttributes.encode(master, image.byteLength)
+        }
+      }
+    }),
+    release: (stored) =>
+      Effect.gen(function* () {
+        const original = ImageKeys.original(id, stored.digest)
+        if (originals !== undefined) {
+          const { contentType } = ImageAttributes.decode(stored).source
+          yield* originals.put(original, { bytes: image, contentType })
+        }
+        const after = LegacyRecord.compacted(metadata, ImageAttributes.factsOf(stored))
+        const outcome = yield* records.compact(id, before, after)
+        if (outcome === "compacted") return released
+        const now = outcome === "gone" ? nothing : yield* sight(id)
+        if (now._tag === "Holding") return { _tag: "Changed", holding: now } satisfies Release
+        // Without an image in it, it is what another node, or an upload, has left there.
+        if (now._tag !== "Nothing") return released
+        if (originals !== undefined) yield* originals.remove(original)
+        return gone
+      }).pipe(Effect.mapError(asTierError))
+  })
+
+  /** What is wrong with an image stays wrong; a server that is busy may do it later. */
+  const refused = (id: string, error: ImageError): Effect.Effect<never, OriginFailure> =>
+    error.reason._tag === "Busy" || error.reason._tag === "TimedOut"
+      ? Effect.fail(error)
+      : Effect.andThen(records.countNoImage, Effect.fail(new UnusableRecord({ id, detail: error.message })))
+
+  const read = (key: Key.Key): Effect.Effect<Sighting, TierError, Scope.Scope> =>
+    Effect.gen(function* () {
+      if (key.name !== ImageKeys.masterName) return nothing
+      const bytes = yield* records.size(key.group)
+      if (bytes === 0) return nothing
+      const isTaken = yield* Effect.isSuccess(budget.take(weight * Math.min(bytes, maxRecordBytes)))
+      return isTaken ? yield* sight(key.group) : busy
+    })
+
+  return {
+    name,
+    has: (key) =>
+      key.name === ImageKeys.masterName
+        ? Effect.map(records.size(key.group), (bytes) => bytes > 0)
+        : Effect.succeed(false),
+    read
+  }
+}
+
+/** Trouble with originals says nothing of Redis, whose breaker counts what comes from here. */
+const asTierError = (error: WriteError): TierError =>
+  error._tag === "TierError" && error.tier === name
+    ? error
+    : new TierError({ tier: name, operation: "remove", reason: new Unknown({ cause: error }) })
