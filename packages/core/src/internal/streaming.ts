@@ -157,9 +157,12 @@ const delivered = (member: Member, open: () => Bytes, length: number): Effect.Ef
             const next = exactly(tier.name, length, pull)
             return Effect.map(restore(next), (first): Opening => ({ first, next }))
           }),
-          Effect.onExit((exit) =>
-            Exit.isFailure(exit) || isLeft ? Scope.close(scope, exit) : Effect.sync(() => scopes.add(scope))
-          )
+          Effect.onExit((exit) => {
+            if (Exit.isFailure(exit) || isLeft) return Scope.close(scope, exit)
+            // In the same step: whoever leaves from now on finds it.
+            scopes.add(scope)
+            return Effect.void
+          })
         )
       })
     )
