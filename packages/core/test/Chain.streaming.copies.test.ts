@@ -6,6 +6,7 @@ import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { TestClock } from "effect/testing"
 import * as Body from "../src/Body.ts"
 import * as Chain from "../src/Chain.ts"
 import * as Key from "../src/Key.ts"
@@ -75,6 +76,65 @@ describe("a copy", () => {
       yield* chain.idle
 
       assert.deepStrictEqual([near.counts.puts, yield* has(near.tier)], [2, true])
+    }))
+
+  for (const [name, pause, taken] of [
+    ["stops", "1 hour", 1],
+    ["goes on, but at a crawl", "8 seconds", 4]
+  ] as const) {
+    test(`is given up if its reader ${name}, so that the next one makes it`, () =>
+      Effect.gen(function* () {
+        const { blob, bytes, chain, near } = yield* nearAndFar()
+        const found = yield* find(chain)
+        const slow = yield* reader(found.blob)
+        const parts: Array<Uint8Array | undefined> = []
+        for (let index = 0; index < taken; index++) {
+          parts.push(yield* slow.next)
+          yield* TestClock.adjust(pause)
+        }
+        assert.deepStrictEqual(yield* remains, nothing)
+        yield* readAll((yield* find(chain)).blob)
+        yield* chain.idle
+        assert.deepStrictEqual([near.counts.puts, yield* has(near.tier)], [2, true])
+
+        // The slow one gets the rest of what it was promised.
+        const rest = yield* slow.rest
+        assert.isTrue(Buffer.concat([...parts.map((part) => part ?? Buffer.alloc(0)), rest]).equals(bytes))
+        assert.strictEqual(blob.header.size, bytes.byteLength)
+      }))
+  }
+
+  test("is given up by a hundred readers that stop, so that what others read is copied", () =>
+    Effect.gen(function* () {
+      const { chain, far, near } = yield* nearAndFar()
+      for (let index = 0; index < 100; index++) {
+        const at = Key.makeUnsafe("slow", `k${index}`)
+        yield* far.tier.put(blobAt(1, { at }))
+        const slow = yield* reader((yield* find(chain, at)).blob)
+        yield* slow.next
+      }
+      yield* readAll((yield* find(chain)).blob)
+      assert.isFalse(yield* has(near.tier))
+      yield* TestClock.adjust("15 seconds")
+      yield* readAll((yield* find(chain)).blob)
+      yield* chain.idle
+
+      assert.isTrue(yield* has(near.tier))
+    }))
+
+  test("is made of what a reader takes its time for, as long as it goes on", () =>
+    Effect.gen(function* () {
+      const { bytes, chain, near } = yield* nearAndFar({ chunkBytes: 400_000 })
+      const slow = yield* reader((yield* find(chain)).blob)
+      for (let index = 0; index < chunks; index++) {
+        yield* slow.next
+        yield* TestClock.adjust("6 seconds")
+      }
+      yield* slow.rest
+      yield* chain.idle
+
+      assert.isTrue(yield* has(near.tier))
+      assert.isAbove(bytes.byteLength, 3_000_000)
     }))
 
   test("is not begun for a source that has nothing to deliver", () =>

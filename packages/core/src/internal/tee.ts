@@ -3,7 +3,8 @@
  *
  * Idea. Each cache gets a put of its own, whose body is what the reader's chunks are handed over to. A cache makes a blob
  * visible only after its whole length and digest were seen, so whatever ends early leaves nothing behind: the reader
- * leaves, the source fails, the blob is replaced, the cache cannot keep up.
+ * leaves, or is so slow that it would keep others from making the copy; the source fails, the blob is replaced, the cache
+ * cannot keep up.
  *
  * Invariants. The reader is never failed by a cache, and held up by all of them for at most `patience` in all. What was
  * handed over and not written yet is counted as held, and bounded. A tee is known to `Tees` before its source is opened:
@@ -11,13 +12,11 @@
  * over in one step with the beginning of an activity. So an abort comes either before it, and nothing is kept; or after
  * it, and the floor that came with it stays until the copy has been dropped again.
  */
-import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import * as Latch from "effect/Latch"
-import * as Queue from "effect/Queue"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Body from "../Body.ts"
@@ -27,18 +26,25 @@ import type { Header } from "../Header.ts"
 import * as Policy from "../Policy.ts"
 import type { Write } from "../Tier.ts"
 import { TierError, TimedOut, Unsupported } from "../TierError.ts"
+import { make as laneOf } from "./lane.ts"
 import type { Member } from "./member.ts"
 import type { State } from "./state.ts"
 import type { Tee } from "./Tees.ts"
-
-/** Bytes that may wait for a cache; a larger chunk waits alone. */
-const waitingBytes = 4 * Body.inlineBelow
 
 /** How long the caches may hold up the reader, all its waits together. */
 const patience = Duration.seconds(1)
 
 /** Time for a cache to commit what it has been handed the whole of. */
 const commitWithin = Duration.seconds(30)
+
+/** Milliseconds that a reader may let pass between two chunks, and that its whole reading may lag behind `leastRate`. */
+const leastPace = 10_000
+
+/** Bytes per second. */
+const leastRate = 65_536
+
+/** How often the pace of a reader is looked at. */
+const paceEvery = Duration.seconds(5)
 
 /** A copy that is being made. */
 export interface Copy {
@@ -89,6 +95,7 @@ const start = (state: State, header: Header, caches: ReadonlyArray<Member>): Run
     key: header.key,
     isAborted: false,
     patience: Duration.toMillis(patience),
+    reader: undefined,
     abort: () => {
       tee.isAborted = true
       giveUp()
@@ -118,9 +125,11 @@ const start = (state: State, header: Header, caches: ReadonlyArray<Member>): Run
   return {
     leave: giveUp,
     feed: (chunk) =>
-      Effect.suspend(() => {
+      Effect.clockWith((clock) => {
         if (tee.isAborted || (branches === undefined && state.activities.closed)) return Effect.void
         left -= chunk.byteLength
+        const now = Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+        tee.reader = { began: tee.reader?.began ?? now, at: now, taken: header.size - left }
         const isLast = left <= 0
         return Effect.flatMap(begun, (all) =>
           Effect.forEach(all, (branch) => branch.offer(chunk, isLast), { discard: true })
@@ -133,11 +142,25 @@ const start = (state: State, header: Header, caches: ReadonlyArray<Member>): Run
 // One cache
 // -----------------------------------------------------------------------------
 
+/** Times in milliseconds by the monotonic clock. */
+interface Reader {
+  readonly began: number
+  /** When it took its last chunk. */
+  readonly at: number
+  /** Bytes. */
+  readonly taken: number
+}
+
+const isTooSlow = ({ at, began, taken }: Reader, now: number): boolean =>
+  now - at >= leastPace || now - began >= leastPace + (taken / leastRate) * 1_000
+
 /** What the branches of a tee share. */
 interface Common extends Tee {
   isAborted: boolean
   /** Milliseconds that the reader may still be held up. */
   patience: number
+  /** How far the reader is; undefined: it has nothing yet. */
+  reader: Reader | undefined
   readonly onEnd: () => void
 }
 
@@ -194,15 +217,22 @@ const branchInto = (state: State, cache: Member, header: Header, tee: Common): E
       Deferred.doneUnsafe(committing, Effect.void)
     }
 
-    const overdue = Deferred.await(committing).pipe(
-      Effect.andThen(Effect.sleep(commitWithin)),
-      Effect.andThen(
-        Effect.suspend(() => {
-          lane.close()
-          const reason = new TimedOut({ millis: Duration.toMillis(commitWithin) })
-          return Effect.fail(new TierError({ tier: tier.name, operation: "put", reason }))
-        })
-      )
+    /** Ends what waits too long: for the reader, whose place another may take, or for the cache. */
+    const overdue: Effect.Effect<never, TierError> = Effect.flatMap(
+      Effect.timeoutOption(Deferred.await(committing), paceEvery),
+      (committed) =>
+        Option.isSome(committed)
+          ? Effect.flatMap(Effect.sleep(commitWithin), () => {
+              lane.close()
+              const reason = new TimedOut({ millis: Duration.toMillis(commitWithin) })
+              return Effect.fail(new TierError({ tier: tier.name, operation: "put", reason }))
+            })
+          : Effect.clockWith((clock) => {
+              const now = Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+              if (tee.reader === undefined || !isTooSlow(tee.reader, now)) return overdue
+              giveUp()
+              return Effect.never
+            })
     )
 
     const dropAgain = (generation: Generation) => cache.call("remove", () => tier.remove(header.key, generation))
@@ -269,67 +299,3 @@ const onlyOnce = (tier: string, size: number, chunks: Stream.Stream<Uint8Array, 
     })
   )
 }
-
-// -----------------------------------------------------------------------------
-// Between the reader and a cache
-// -----------------------------------------------------------------------------
-
-/** Chunks that were handed over and not written yet: they wait, or the cache has them in hand until it asks for more. */
-interface Lane {
-  readonly hasRoomFor: (chunk: Uint8Array) => boolean
-  readonly isEmpty: () => boolean
-  readonly push: (chunk: Uint8Array) => void
-  readonly end: () => void
-  /** Lets go of everything. */
-  readonly close: () => void
-  /** Done when there may be more room than at this moment. */
-  readonly moving: () => Effect.Effect<void>
-  readonly chunks: Stream.Stream<Uint8Array, TierError>
-}
-
-const laneOf = (state: State): Effect.Effect<Lane> =>
-  Effect.map(Queue.unbounded<Uint8Array, Cause.Done>(), (queue) => {
-    const latch = Latch.makeUnsafe(false)
-    let held = 0
-    let inHand = 0
-    let isClosed = false
-
-    const release = (bytes: number): void => {
-      held -= bytes
-      state.heldBytes -= bytes
-      latch.openUnsafe()
-    }
-    const take = Effect.suspend(() => {
-      release(inHand)
-      inHand = 0
-      // A put that was given up must not take the end of the lane for the end of the bytes.
-      if (isClosed) return Effect.interrupt
-      return Effect.map(Queue.take(queue), (chunk) => {
-        inHand = isClosed ? 0 : chunk.byteLength
-        return [chunk] as const
-      })
-    })
-
-    return {
-      hasRoomFor: ({ byteLength }) =>
-        (held === 0 || held + byteLength <= waitingBytes) && state.heldBytes + byteLength <= state.maxHeldBytes,
-      isEmpty: () => held === 0,
-      push: (chunk) => {
-        held += chunk.byteLength
-        state.heldBytes += chunk.byteLength
-        Queue.offerUnsafe(queue, chunk)
-      },
-      end: () => Queue.endUnsafe(queue),
-      close: () => {
-        isClosed = true
-        Queue.shutdownUnsafe(queue)
-        inHand = 0
-        release(held)
-      },
-      moving: () => {
-        latch.closeUnsafe()
-        return latch.await
-      },
-      chunks: Stream.fromPull(Effect.succeed(take))
-    }
-  })
