@@ -12,6 +12,12 @@ export const first: Generation = 1
 /** Whether `value` can be a generation: a positive safe integer. */
 export const isGeneration = (value: number): boolean => Number.isSafeInteger(value) && value > 0
 
+/**
+ * Greatest generation that a clock follows: that of the year 2112. One beyond it is no time, and following it would leave
+ * no room for those that must come after.
+ */
+export const greatest: Generation = 2 ** 52
+
 /** Gives generations in strictly increasing order. One per chain. */
 export class Clock {
   private last: Generation = 0
@@ -22,8 +28,8 @@ export class Clock {
     return this.last
   }
 
-  /** Moves past a generation that another writer gave. */
+  /** Moves past a generation that another writer gave, unless it is beyond `greatest`. */
   witness(generation: Generation): void {
-    if (generation > this.last) this.last = generation
+    if (generation > this.last && generation <= greatest) this.last = generation
   }
 }

@@ -39,6 +39,16 @@ describe("Generation", () => {
     assert.strictEqual(clock.next(now), now * 1_000 + 50_002)
   })
 
+  it("Clock.witness - does not follow a generation that leaves no room for the next ones", () => {
+    const clock = new Generation.Clock()
+
+    clock.witness(Number.MAX_SAFE_INTEGER)
+    clock.witness(Generation.greatest + 1)
+    assert.strictEqual(clock.next(now), now * 1_000)
+    clock.witness(Generation.greatest)
+    assert.strictEqual(clock.next(now), Generation.greatest + 1)
+  })
+
   it("first - is below whatever a clock gives", () => {
     assert.isTrue(Generation.isGeneration(Generation.first))
     assert.isAbove(new Generation.Clock().next(1), Generation.first)

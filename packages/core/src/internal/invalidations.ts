@@ -7,7 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import { type Bus, BusError, type Invalidation } from "../Bus.ts"
-import type { Generation } from "../Generation.ts"
+import { type Generation, greatest } from "../Generation.ts"
 import * as Key from "../Key.ts"
 import { bounded } from "./bounded.ts"
 import type { State } from "./state.ts"
@@ -18,9 +18,6 @@ const deadline = Duration.seconds(1)
 
 /** Messages that are acted on at the same time: a cache that is slow to drop one copy keeps no other from being dropped. */
 const concurrency = 64
-
-/** Greatest generation that is believed of another node: that of the year 2112. */
-const maxLearned = 2 ** 52
 
 /** Whether the other nodes were told of a write; undefined: there is no bus. */
 export type Announced = "sent" | "failed" | undefined
@@ -64,7 +61,7 @@ const learn = (
 ): Effect.Effect<void> =>
   Effect.suspend(() => {
     // One that is no generation, or would leave no room for those that must follow, changes nothing.
-    if (!Number.isSafeInteger(generation) || generation > maxLearned) return Effect.void
+    if (!Number.isSafeInteger(generation) || generation > greatest) return Effect.void
     if (name === undefined) {
       if (!Key.isGroup(group)) return Effect.void
       generations.witness(generation)
