@@ -3,10 +3,13 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as References from "effect/References"
 import { TestClock } from "effect/testing"
 import * as Blob from "../src/Blob.ts"
+import * as Chain from "../src/Chain.ts"
+import * as Key from "../src/Key.ts"
 import { Unavailable } from "../src/TierError.ts"
-import { cachesOnly, draft, key, outcomes, text, threeTiers } from "./support/chains.ts"
+import { cachesOnly, draft, key, outcomes, remote, text, threeTiers } from "./support/chains.ts"
 
 const stored = (content: string) =>
   Blob.make(key, Buffer.from(content), { contentType: "text/plain", generation: 1, createdAt: 0 })
@@ -31,6 +34,22 @@ describe("a lookup", () => {
       assert.strictEqual(answers.filter(({ trail }) => trail.joined).length, 999)
     })
   )
+
+  for (const ops of [3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16]) {
+    it.effect(`of a key that is nowhere gives way to whoever brings a producer, at any step of ${ops} operations`, () =>
+      Effect.gen(function* () {
+        const store = yield* remote("store")
+        const chain = yield* Chain.make<string>({ name: "test", caches: [], store: { tier: store.tier } })
+        for (let steps = 0; steps < 60; steps++) {
+          const at = Key.makeUnsafe("hero", `k${steps}`)
+          const reader = yield* Effect.forkChild(chain.get(at), { startImmediately: true })
+          yield* Effect.replicateEffect(Effect.yieldNow, steps)
+          assert.strictEqual(text(yield* chain.getOrMake(at, Effect.succeed(draft("made")))), "made")
+          yield* Fiber.join(reader)
+        }
+      }).pipe(Effect.provideService(References.MaxOpsBeforeYield, ops))
+    )
+  }
 
   it.effect("survives readers that leave, and ends when the last one has", () =>
     Effect.gen(function* () {

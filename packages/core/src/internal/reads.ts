@@ -137,13 +137,10 @@ export const make = <E, O>(state: State, origination: Origination<O> | undefined
         : Effect.fail(unavailable(state, key.text, steps))
     // Without a store nothing but the producer is needed, whatever the caches say.
     if (flight.producer === undefined || (sighting._tag === "Unproven" && store !== undefined)) {
-      return Effect.andThen(
-        sighting._tag === "Absent" ? absences.remember(key, flight.activity, steps.some(isLetGo)) : Effect.void,
-        Effect.sync(() => {
-          flights.detach(key, flight)
-          Joining.answer(flight, looked, Effect.fail(unavailable(state, key.text, steps)))
-        })
-      )
+      // In one step: who comes later, and brings a producer, joins nothing that has decided to make nothing.
+      flights.detach(key, flight)
+      Joining.answer(flight, looked, Effect.fail(unavailable(state, key.text, steps)))
+      return sighting._tag === "Absent" ? absences.remember(key, flight.activity, steps.some(isLetGo)) : Effect.void
     }
     flight.phase = "making"
     Deferred.doneUnsafe(flight.looked, looked)
