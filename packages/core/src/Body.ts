@@ -8,7 +8,7 @@ import type { TierError } from "./TierError.ts"
 /** Bodies of this many bytes and more are streamed by the tiers that can (1 MiB). */
 export const inlineBelow = 1_048_576
 
-/** Half-open run of bytes: `start` is included, `end` is not. */
+/** Half-open run of bytes: `start` is included, `end` is not. What lies outside the body is left out. */
 export interface Range {
   readonly start: number
   readonly end: number
@@ -47,7 +47,9 @@ export const size = (body: Body): number => (body._tag === "Inline" ? body.bytes
 export const toStream = (body: Body, range?: Range): Stream.Stream<Uint8Array, TierError> =>
   body._tag === "Streamed"
     ? body.open(range)
-    : Stream.succeed(range === undefined ? body.bytes : body.bytes.subarray(range.start, range.end))
+    : Stream.succeed(
+        range === undefined ? body.bytes : body.bytes.subarray(Math.max(0, range.start), Math.max(0, range.end))
+      )
 
 /** All bytes in memory; the caller answers for the size. */
 export const toBytes = (body: Body): Effect.Effect<Uint8Array, TierError> =>

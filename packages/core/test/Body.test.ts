@@ -42,6 +42,14 @@ describe("Body", () => {
     })
   )
 
+  it.effect("toStream - of bytes in memory leaves out what lies outside of them", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* collected(inline, { start: -3, end: 2 }), [0, 1])
+      assert.deepStrictEqual(yield* collected(inline, { start: 8, end: 99 }), [8, 9])
+      assert.deepStrictEqual(yield* collected(inline, { start: -5, end: -2 }), [])
+    })
+  )
+
   it.effect("toBytes - of bytes in memory copies nothing", () =>
     Effect.gen(function* () {
       assert.strictEqual(yield* Body.toBytes(inline), bytes)
