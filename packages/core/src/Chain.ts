@@ -53,7 +53,10 @@ export interface Options {
   readonly store?: Link | undefined
   /** Time that a producer may take, whether or not anyone still waits. Default: 60 seconds. */
   readonly producerTimeout?: Duration.Input | undefined
-  /** Results held for write-back at the same time, in bytes; above, a copy into the caches is dropped. Default: 64 MiB. */
+  /**
+   * Results held for write-back at the same time, in bytes. One that finds no room was answered, and is not kept: it is
+   * looked up, or made, again when it is asked for again. A larger one is held, for the store, when nothing else is. Default: 64 MiB.
+   */
   readonly maxHeldBytes?: number | undefined
   /**
    * How long a cached copy counts as what the store has, where others write to the store too (its capabilities say
@@ -224,7 +227,8 @@ export interface Chain<in out E = never, out O = never> {
    *
    * Behavior:
    * - one producer runs per key; everyone who asks meanwhile gets its blob, or its error.
-   * - the blob is answered before it is written to the store and the caches.
+   * - the blob is answered before it is written to the store and the caches, and not written while too many bytes are
+   *   held; see `maxHeldBytes`.
    * - a stale blob is answered as it is, and made anew in the background, unless it has just been made.
    * - what has expired by the time it is made is answered to nobody: `DraftExpired`.
    * - a producer goes on when nobody waits any more, for `producerTimeout`.

@@ -267,31 +267,6 @@ describe("a producer", () => {
     })
   )
 
-  it.effect("has its result kept up to the bytes that may be held, and only answered above", () =>
-    Effect.gen(function* () {
-      const { chain, memory } = yield* cachesOnly({ maxHeldBytes: 2_048 + 10 })
-      yield* chain.getOrMake(key, Effect.succeed(draft("8 bytes.")))
-      yield* chain.idle
-      assert.strictEqual((yield* memory.tier.get(key))._tag, "Hit")
-      yield* chain.remove(key)
-
-      assert.strictEqual(text(yield* chain.getOrMake(key, Effect.succeed(draft("eleven bytes")))), "eleven bytes")
-      yield* chain.idle
-
-      assert.strictEqual((yield* memory.tier.get(key))._tag, "Miss")
-    })
-  )
-
-  it.effect("with a store, has its result kept in the caches up to those bytes", () =>
-    Effect.gen(function* () {
-      const { chain, memory } = yield* threeTiers({ maxHeldBytes: 2_048 + 10 })
-      yield* chain.getOrMake(key, Effect.succeed(draft("8 bytes.")))
-      yield* chain.idle
-
-      assert.strictEqual((yield* memory.tier.get(key))._tag, "Hit")
-    })
-  )
-
   it.effect("serves without a store although every cache fails", () =>
     Effect.gen(function* () {
       const { chain, disk, memory } = yield* cachesOnly()

@@ -103,6 +103,7 @@ describe("the series of a chain", () => {
           "Counter terrace_reads chain=masters outcome=miss tier=store",
           "Counter terrace_reads chain=masters outcome=skipped tier=memory",
           "Counter terrace_reads chain=masters outcome=skipped tier=store",
+          "Counter terrace_unkept chain=masters",
           "Counter terrace_writes chain=masters outcome=failed tier=memory",
           "Counter terrace_writes chain=masters outcome=failed tier=store",
           "Counter terrace_writes chain=masters outcome=removed tier=memory",

@@ -37,7 +37,8 @@ const descriptions: Readonly<Record<string, string>> = {
   terrace_absences: "Reads answered by a remembered absence",
   terrace_floors: "Floors in force",
   terrace_running: "Lookups, producers, write-backs and writes that have not ended",
-  terrace_held_bytes: "Bytes held for copies into caches"
+  terrace_unkept: "Results that were answered and not written back, since too many bytes were held",
+  terrace_held_bytes: "Bytes held for write-back"
 }
 
 const breakerStates = { closed: 0, "half-open": 1, open: 2 } as const
@@ -127,6 +128,7 @@ const ofChain = (state: State): ReadonlyArray<Series> => [
     read: () => state.counters.unconfirmed
   },
   { name: "terrace_absences", kind: "counter", read: () => state.counters.absences },
+  { name: "terrace_unkept", kind: "counter", read: () => state.counters.unkept },
   { name: "terrace_floors", kind: "gauge", read: () => state.floors.size },
   { name: "terrace_running", kind: "gauge", read: () => state.activities.running },
   { name: "terrace_held_bytes", kind: "gauge", read: () => state.heldBytes }

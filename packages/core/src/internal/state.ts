@@ -78,6 +78,8 @@ export interface Counters {
   unconfirmed: number
   /** Answers "not found" without asking anyone. */
   absences: number
+  /** Results that were answered and not written back, since too many bytes were held. */
+  unkept: number
 }
 
 export const make = Effect.fnUntraced(function* (options: Options, origin?: Pick<Origin<unknown>, "name" | "policy">) {
@@ -156,7 +158,8 @@ export const make = Effect.fnUntraced(function* (options: Options, origin?: Pick
       confirmed: 0,
       outdated: 0,
       unconfirmed: 0,
-      absences: 0
+      absences: 0,
+      unkept: 0
     },
     scope
   }

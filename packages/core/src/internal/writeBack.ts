@@ -1,6 +1,6 @@
 /**
  * What follows an answer: copies of what was found into the faster caches, and of what was made into the store and the
- * caches. Results held for that are counted; past the limit, copies into caches are dropped.
+ * caches. Results held for that are counted; one that finds no room was answered, and is not kept.
  */
 import * as Effect from "effect/Effect"
 import type { Blob } from "../Blob.ts"
@@ -17,11 +17,11 @@ import type { State } from "./state.ts"
 import { undoIfOvertaken } from "./undo.ts"
 
 export interface WriteBack {
-  /** Copies what was found into `into`; dropped while too many bytes are held. */
+  /** Copies what was found into `into`; left out while too many bytes are held. */
   readonly copyUp: (blob: Blob, into: State["caches"], since: Mark) => Effect.Effect<void>
   /**
    * Writes what was made in the place of `replaced`, or of nothing: a put or remove that came between wins, and what was
-   * made is forgotten. Answers whether the store has taken it.
+   * made is forgotten; so it is while too many bytes are held. Answers whether the store has taken it.
    */
   readonly writeMade: (blob: Blob, since: Mark, replaced: Generation | undefined) => Effect.Effect<boolean>
 }
@@ -30,22 +30,37 @@ export interface WriteBack {
 const overhead = 2_048
 
 export const make = (state: State): WriteBack => {
-  const { absences, caches, confirmations, floors, generations, headers, maxHeldBytes, remember, store, storeWrites } =
-    state
+  const {
+    absences,
+    caches,
+    confirmations,
+    counters,
+    floors,
+    generations,
+    headers,
+    maxHeldBytes,
+    remember,
+    store,
+    storeWrites
+  } = state
 
-  const holding = <A>(blob: Blob, effect: Effect.Effect<A>): Effect.Effect<A> =>
+  /**
+   * Holds a blob while an effect runs; answers `otherwise`, and runs nothing, if there is no room. What is larger than all
+   * room there is must not be made for ever and never stored: it is held for the store when nothing else is held.
+   */
+  const holding = <A>(blob: Blob, effect: Effect.Effect<A>, otherwise: A, isForStore = false): Effect.Effect<A> =>
     Effect.suspend(() => {
-      const bytes = overhead + (blob.body._tag === "Inline" ? blob.body.bytes.byteLength : 0)
+      const bytes = overhead + blob.header.size
+      if (state.heldBytes + bytes > maxHeldBytes && !(isForStore && state.heldBytes === 0)) {
+        counters.unkept += 1
+        return Effect.succeed(otherwise)
+      }
       state.heldBytes += bytes
       return Effect.ensuring(
         effect,
         Effect.sync(() => (state.heldBytes -= bytes))
       )
     })
-
-  const isFull = (blob: Blob): boolean => state.heldBytes + blob.header.size > maxHeldBytes
-
-  const isOver = (): boolean => state.heldBytes > maxHeldBytes
 
   /** Copies into a cache if that admits the key. */
   const admit = (cache: Member, blob: Blob, since: Mark): Effect.Effect<TierReceipt> => {
@@ -57,7 +72,7 @@ export const make = (state: State): WriteBack => {
   const copyUp: WriteBack["copyUp"] = (blob, into, since) =>
     Effect.suspend(() =>
       // What is streamed is copied while a reader reads it.
-      into.length === 0 || blob.body._tag === "Streamed" || isFull(blob)
+      into.length === 0 || blob.body._tag === "Streamed"
         ? Effect.void
         : holding(
             blob,
@@ -68,7 +83,8 @@ export const make = (state: State): WriteBack => {
                   if (outcome === "stored") cache.counters.promoted += 1
                 }),
               { concurrency: "unbounded", discard: true }
-            )
+            ),
+            undefined
           )
     )
 
@@ -81,14 +97,12 @@ export const make = (state: State): WriteBack => {
     return Effect.forEach(
       caches,
       (cache) => {
-        if (replaced === undefined) return isOver() ? Effect.void : Effect.asVoid(admit(cache, blob, since))
-        return isOver()
-          ? Caches.drop(state, cache, blob.header.key, replaced)
-          : Effect.flatMap(
-              Caches.promote(state, cache, blob, since, store === undefined ? replaced : undefined),
-              (promoted) =>
-                promoted.outcome === "stored" ? Effect.void : Caches.drop(state, cache, blob.header.key, replaced)
-            )
+        if (replaced === undefined) return Effect.asVoid(admit(cache, blob, since))
+        return Effect.flatMap(
+          Caches.promote(state, cache, blob, since, store === undefined ? replaced : undefined),
+          (promoted) =>
+            promoted.outcome === "stored" ? Effect.void : Caches.drop(state, cache, blob.header.key, replaced)
+        )
       },
       { concurrency: "unbounded", discard: true }
     )
@@ -122,7 +136,7 @@ export const make = (state: State): WriteBack => {
       if (floors.discards(blob.header, since)) return Effect.succeed(false)
       if (store === undefined) {
         return Effect.andThen(
-          renewHolding(blob, since, replaced),
+          holding(blob, renew(blob, since, replaced), undefined),
           Effect.sync(() => {
             absences.delete(blob.header.key)
             return false
@@ -157,7 +171,9 @@ export const make = (state: State): WriteBack => {
           Effect.catch((error) =>
             Effect.as(Effect.logWarning(`made, but not stored key=${key.text}`, error.message), false)
           )
-        )
+        ),
+        false,
+        true
       )
     })
 
@@ -166,9 +182,6 @@ export const make = (state: State): WriteBack => {
     replaced === undefined
       ? Effect.void
       : Effect.forEach(caches, (cache) => Caches.drop(state, cache, key, replaced), { discard: true })
-
-  const renewHolding = (blob: Blob, since: Mark, replaced: Generation | undefined): Effect.Effect<void> =>
-    isFull(blob) && replaced === undefined ? Effect.void : holding(blob, renew(blob, since, replaced))
 
   return { copyUp, writeMade }
 }
