@@ -5,7 +5,7 @@ import type { Blob } from "@terrace/core/Blob"
 import * as Header from "@terrace/core/Header"
 import type * as Key from "@terrace/core/Key"
 import * as Tier from "@terrace/core/Tier"
-import { Corrupt, TierError } from "@terrace/core/TierError"
+import { Corrupt, type Operation, type Reason, TierError, Unsupported } from "@terrace/core/TierError"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -24,6 +24,8 @@ const capabilities: Tier.Capabilities = {
   list: true,
   nativeExpiry: false
 }
+
+const trouble = (operation: Operation, reason: Reason) => new TierError({ tier: "map", operation, reason })
 
 export const make = (): Tier.Tier => {
   const blobs = new Map<string, Blob>()
@@ -49,15 +51,15 @@ export const make = (): Tier.Tier => {
     head: (key) => Effect.map(find(key), (blob) => (blob === undefined ? Tier.miss : Tier.hitHeader(blob.header))),
     put: Effect.fnUntraced(function* (blob, options) {
       const { header, body } = blob
+      if (body._tag === "Streamed") return yield* trouble("put", new Unsupported({ capability: "streaming" }))
       const encoded = yield* Effect.result(Header.encode(header))
-      if (encoded._tag === "Failure" || body._tag === "Streamed") return Tier.declined("too-large")
+      if (encoded._tag === "Failure") return Tier.declined("too-large")
       if (Header.isExpired(header, yield* Clock.currentTimeMillis)) return Tier.declined("expired")
       const present = yield* find(header.key)
       const refusal = Tier.refusal(header, present?.header, options?.expected)
       if (refusal !== undefined) return refusal
       if (!Header.verifies(header, body.bytes)) {
-        const reason = new Corrupt({ detail: "the bytes are not those of the header" })
-        return yield* new TierError({ tier: "map", operation: "put", reason })
+        return yield* trouble("put", new Corrupt({ detail: "the bytes are not those of the header" }))
       }
       blobs.set(header.key.text, blob)
       return Tier.stored

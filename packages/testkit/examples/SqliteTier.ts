@@ -153,10 +153,9 @@ export const make = Effect.fnUntraced(function* (
 
     put: Effect.fnUntraced(function* ({ body, header }, putOptions) {
       const { group, name, text } = header.key
+      if (body._tag === "Streamed") return yield* trouble("put", new Trouble.Unsupported({ capability: "streaming" }))
       const encoded = yield* Effect.result(Header.encode(header))
-      if (encoded._tag === "Failure" || body._tag === "Streamed" || body.bytes.byteLength > maxBytes) {
-        return Tier.declined("too-large")
-      }
+      if (encoded._tag === "Failure" || body.bytes.byteLength > maxBytes) return Tier.declined("too-large")
       const kept = headerOf(header.key, { header: encoded.success })
       if (kept === undefined || !Header.verifies(header, body.bytes)) {
         const detail = `${text} has a header that cannot be read back, or bytes that are not those of its header`

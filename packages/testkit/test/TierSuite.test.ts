@@ -1,15 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
+import type * as Key from "@terrace/core/Key"
 import * as Tier from "@terrace/core/Tier"
 import { TierSuite } from "@terrace/testkit"
+import * as MemoryTier from "@terrace/tier-memory/MemoryTier"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
 import * as MapTier from "../examples/MapTier.ts"
 import { onStorage } from "../src/internal/Openings.ts"
+import { withLiveClock } from "../src/internal/liveClock.ts"
 import { bounded } from "../src/internal/running.ts"
 import { mutants } from "./mutants.ts"
-import { memory, storage, streaming, type Subject } from "./mutants/Mutant.ts"
+import { memory, type Mutant, storage, streaming, type Subject } from "./mutants/Mutant.ts"
 import * as DamageableTier from "./mutants/DamageableTier.ts"
 import * as StorageTier from "./mutants/StorageTier.ts"
 
@@ -17,20 +20,22 @@ import * as StorageTier from "./mutants/StorageTier.ts"
 const distinctKeys = 36_000
 
 /** What the case fails with against the tier, run with a tier and a clock of its own; undefined: it passes. */
-const problem = (self: TierSuite.Case, make: Effect.Effect<Subject>) =>
+const problem = (self: TierSuite.Case, make: Effect.Effect<Subject>, clock?: "live") =>
   Effect.flatMap(make, ({ tier, options }) => TierSuite.run(self, tier, { ...options, distinctKeys })).pipe(
-    Effect.provide(TestClock.layer()),
+    clock === "live" ? withLiveClock : Effect.provide(TestClock.layer()),
     Effect.scoped,
     Effect.exit,
     Effect.map((exit) => (exit._tag === "Failure" ? String(Cause.squash(exit.cause)) : undefined))
   )
 
 /** Names of the cases that fail. */
-const failures = (make: Effect.Effect<Subject>) =>
+const failures = (make: Effect.Effect<Subject>, among: (requires: TierSuite.Requires) => boolean = () => true) =>
   Effect.gen(function* () {
     const { options, tier } = yield* make
     const applying = TierSuite.applicable(tier.capabilities, { ...options, distinctKeys: 0 })
-    const failing = yield* Effect.filter(applying, (self) =>
+    const chosen = applying.filter(({ requires }) => among(requires))
+    assert.isAbove(chosen.length, 0)
+    const failing = yield* Effect.filter(chosen, (self) =>
       Effect.map(problem(self, make), (text) => text !== undefined)
     )
     return failing.map((self) => self.name)
@@ -39,18 +44,62 @@ const failures = (make: Effect.Effect<Subject>) =>
 const caseNamed = (name: string): TierSuite.Case =>
   TierSuite.cases.find((self) => self.name === name) ?? assert.fail(`there is no case "${name}"`)
 
+/** A tier that sweeps what has expired before it counts. */
+const sweeping = Effect.map(memory, (tier): Tier.Tier => {
+  const keys = new Set<Key.Key>()
+  return {
+    ...tier,
+    capabilities: { ...tier.capabilities, nativeExpiry: true },
+    put: (blob, options) => {
+      keys.add(blob.header.key)
+      return tier.put(blob, options)
+    },
+    usage: Effect.andThen(Effect.forEach(keys, tier.head), tier.usage)
+  }
+})
+
+/** A tier that never knows exactly. */
+const inexact = (tier: Tier.Tier): Tier.Tier => ({
+  ...tier,
+  usage: Effect.map(tier.usage, (usage) => ({ ...usage, entries: 0, bytes: 0, exact: false }))
+})
+
+TierSuite.suite("a map by the machine's clock", {
+  tier: MapTier.MapTier,
+  layer: MapTier.layer,
+  clock: "live",
+  distinctKeys: 0
+})
+
+TierSuite.suite("a tier that estimates", {
+  tier: MapTier.MapTier,
+  layer: Layer.effect(MapTier.MapTier, Effect.map(memory, inexact)),
+  usage: "approximate",
+  distinctKeys: 0
+})
+
 describe("TierSuite", () => {
-  it.effect("passes tiers that honour the contract", () =>
-    Effect.gen(function* () {
-      const sound = {
-        map: Effect.sync((): Subject => ({ tier: MapTier.make() })),
-        memory: Effect.map(memory, (tier): Subject => ({ tier })),
-        streaming: Effect.map(streaming, (tier): Subject => ({ tier })),
-        storage: Effect.flatMap(storage, StorageTier.subject),
-        damageable: Effect.map(DamageableTier.memory, (tier): Subject => DamageableTier.make(tier))
-      }
-      for (const [name, make] of Object.entries(sound)) assert.deepStrictEqual(yield* failures(make), [], name)
-    })
+  it.effect.each<{
+    tier: string
+    make: Effect.Effect<Subject>
+    among?: (requires: TierSuite.Requires) => boolean
+  }>([
+    { tier: "a map", make: Effect.sync(() => ({ tier: MapTier.make() })) },
+    { tier: "the memory tier", make: Effect.map(memory, (tier) => ({ tier })) },
+    { tier: "a tier that streams", make: Effect.map(streaming, (tier) => ({ tier })) },
+    { tier: "storage that is opened several times", make: Effect.flatMap(storage, StorageTier.subject) },
+    {
+      tier: "a tier that sweeps",
+      make: Effect.map(sweeping, (tier) => ({ tier })),
+      among: ({ nativeExpiry }) => nativeExpiry === true
+    },
+    {
+      tier: "storage that is damaged",
+      make: Effect.map(DamageableTier.memory, (tier) => DamageableTier.make(tier)),
+      among: ({ damage }) => damage === true
+    }
+  ])("passes $tier", ({ among, make }) =>
+    Effect.map(failures(make, among), (names) => assert.deepStrictEqual(names, []))
   )
 
   it.effect("finds no leak in a tier that forgets, with as many keys as show the leaks below", () =>
@@ -66,6 +115,17 @@ describe("TierSuite", () => {
     })
   )
 
+  it.effect("passes a tier of small bodies, with the cases that have no larger ones", () =>
+    Effect.gen(function* () {
+      const small = MemoryTier.make({ maxBytes: 1_048_576, maxEntryBytes: 4_096 })
+
+      const stored = Effect.flatMap(small, (tier) => StorageTier.subject(StorageTier.make(tier)))
+
+      assert.deepStrictEqual(yield* failures(Effect.map(small, (tier) => ({ tier }))), [])
+      assert.deepStrictEqual(yield* failures(stored), [])
+    })
+  )
+
   it.effect("passes a view within a namespace, which has room for fewer characters", () =>
     Effect.gen(function* () {
       const view = Effect.sync((): Subject => ({ tier: Tier.within(MapTier.make(), "namespace") }))
@@ -77,17 +137,27 @@ describe("TierSuite", () => {
     })
   )
 
-  it.effect.each(mutants)("catches a tier in which $name", ({ caughtBy, make, saying }) =>
+  const catches = ({ caughtBy, clock, make, saying }: Mutant) =>
     Effect.gen(function* () {
       const self = caseNamed(caughtBy)
       const { options, tier } = yield* make
 
-      assert.include(TierSuite.applicable(tier.capabilities, options), self)
-      const text = yield* problem(self, make)
+      assert.include(TierSuite.applicable(tier.capabilities, { ...options, clock }), self)
+      const text = yield* problem(self, make, clock)
       assert.isDefined(text, `caught by "${caughtBy}"`)
       assert.include(text ?? "", saying ?? "")
     })
-  )
+
+  for (const mutant of mutants) {
+    const { name, waits } = mutant
+    if (waits !== true) it.effect(`catches a tier in which ${name}`, () => catches(mutant))
+  }
+
+  describe.concurrent("waits, and then", () => {
+    for (const mutant of mutants) {
+      if (mutant.waits === true) it.effect(`catches a tier in which ${mutant.name}`, () => catches(mutant))
+    }
+  })
 
   it.effect.each<{ title: string; requires: TierSuite.Requires }>([
     { title: "persistent", requires: { persistent: true } },

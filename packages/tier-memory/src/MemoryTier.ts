@@ -11,7 +11,7 @@ import type { Generation } from "@terrace/core/Generation"
 import * as Header from "@terrace/core/Header"
 import * as Key from "@terrace/core/Key"
 import * as Tier from "@terrace/core/Tier"
-import { BadCursor, Corrupt, TierError } from "@terrace/core/TierError"
+import { BadCursor, Corrupt, TierError, Unsupported } from "@terrace/core/TierError"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -61,7 +61,11 @@ const fromLimits = (name: string, limits: Limits): Tier.Tier => {
     expected: Generation | "absent" | undefined,
     fiber: Fiber<unknown, unknown>
   ): Effect.Effect<Tier.Write, TierError> => {
-    if (body._tag === "Streamed" || body.bytes.byteLength > limits.maxEntryBytes) return tooLarge
+    if (body._tag === "Streamed") {
+      const reason = new Unsupported({ capability: "streaming" })
+      return Effect.fail(new TierError({ tier: name, operation: "put", reason }))
+    }
+    if (body.bytes.byteLength > limits.maxEntryBytes) return tooLarge
     if (isExpired(header, fiber)) return expired
     const present = find(header.key, fiber)
     const refusal = Tier.refusal(header, present?.header, expected)

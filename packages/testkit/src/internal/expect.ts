@@ -11,6 +11,7 @@ import { type Operation, TierError } from "@terrace/core/TierError"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { withLiveClock } from "./liveClock.ts"
 
 /** Compares every field; an absent optional field and an undefined one are the same. */
 export const sameHeader = (actual: Header.Header, expected: Header.Header): void => {
@@ -167,6 +168,10 @@ export const failsWith = Effect.fnUntraced(function* <A>(
 export const counted = (tier: Tier.Tier) =>
   Effect.map(tier.usage, ({ bytes, entries, exact }) => (exact ? { bytes, entries } : undefined))
 
+/** What is asked so often in vain is not asked again at once. */
+const quickPolls = 200
+const pollMillis = 5
+
 /** The value comes to satisfy `is` within so many milliseconds of the real clock. */
 export const eventually = Effect.fnUntraced(function* <A, E, R>(
   what: string,
@@ -176,8 +181,8 @@ export const eventually = Effect.fnUntraced(function* <A, E, R>(
 ) {
   const until = performance.now() + millis
   let last = yield* value
-  while (!is(last) && performance.now() < until) {
-    yield* Effect.yieldNow
+  for (let poll = 0; !is(last) && performance.now() < until; poll++) {
+    yield* poll < quickPolls ? Effect.yieldNow : withLiveClock(Effect.sleep(pollMillis))
     last = yield* value
   }
   assert.isTrue(is(last), `${what}: ${JSON.stringify(last)}`)
@@ -193,7 +198,7 @@ export const countsExactly = (tier: Tier.Tier) =>
     'usage is `exact: false` though nothing is running (a tier that cannot count exactly is given to the suite with `usage: "approximate"`)',
     tier.usage,
     ({ exact }) => exact,
-    20_000
+    5_000
   )
 
 /** Names the seed in whatever failure the effect ends with. */

@@ -22,6 +22,10 @@ export interface Mutant {
   readonly make: Effect.Effect<Subject>
   /** Name of a case that fails because of it. */
   readonly caughtBy: string
+  /** Whose time passes; default: the test's. */
+  readonly clock?: "live" | undefined
+  /** It takes the case some seconds of waiting to notice. */
+  readonly waits?: true | undefined
   /** Text that the failure must have, so that an author finds the bug. */
   readonly saying?: string | undefined
 }

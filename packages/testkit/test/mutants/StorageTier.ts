@@ -1,8 +1,8 @@
 /**
  * Storage that outlives the tier, and the tiers that are opened on it: in truth one tier in memory, which nobody closes.
  */
-import type * as Tier from "@terrace/core/Tier"
-import type { TierError } from "@terrace/core/TierError"
+import * as Tier from "@terrace/core/Tier"
+import { TierError, Unavailable } from "@terrace/core/TierError"
 import * as Effect from "effect/Effect"
 import type { Subject } from "./Mutant.ts"
 
@@ -11,6 +11,8 @@ export interface StorageTier {
   readonly stored: Tier.Tier
   /** Opens a tier, the first, second, … */
   readonly open: (opening: number) => Effect.Effect<Tier.Tier, TierError>
+  /** What a tier reads that was closed. Default: `Skipped`. */
+  readonly closedRead?: (Tier.Read & Tier.ReadHeader) | undefined
 }
 
 export const make = (memory: Tier.Tier): StorageTier => {
@@ -26,6 +28,43 @@ export const make = (memory: Tier.Tier): StorageTier => {
 export const subject = (self: StorageTier): Effect.Effect<Subject> =>
   Effect.suspend(() => {
     let openings = 0
-    const reopen = Effect.orDie(Effect.suspend(() => self.open(openings++)))
-    return Effect.map(reopen, (tier) => ({ tier, options: { reopen, openAnother: reopen } }))
+    let current = { isClosed: false }
+    const openWith = (state: State) =>
+      Effect.map(Effect.orDie(Effect.suspend(() => self.open(openings++))), (tier) =>
+        closable(tier, state, self.closedRead)
+      )
+    const reopen = Effect.suspend(() => {
+      current.isClosed = true
+      current = { isClosed: false }
+      return openWith(current)
+    })
+    const openAnother = openWith({ isClosed: false })
+    return Effect.map(openWith(current), (tier) => ({ tier, options: { reopen, openAnother } }))
   })
+
+interface State {
+  readonly isClosed: boolean
+}
+
+/** Answers calls until it is closed. */
+const closable = (
+  tier: Tier.Tier,
+  state: State,
+  closedRead: Tier.Read & Tier.ReadHeader = Tier.skipped("closed")
+): Tier.Tier => ({
+  ...tier,
+  get: (key) => Effect.suspend(() => (state.isClosed ? Effect.succeed(closedRead) : tier.get(key))),
+  head: (key) => Effect.suspend(() => (state.isClosed ? Effect.succeed(closedRead) : tier.head(key))),
+  put: (blob, options) =>
+    Effect.suspend(() =>
+      state.isClosed
+        ? Effect.fail(
+            new TierError({
+              tier: tier.name,
+              operation: "put",
+              reason: new Unavailable({ cause: "the tier is closed" })
+            })
+          )
+        : tier.put(blob, options)
+    )
+})

@@ -4,6 +4,7 @@ import * as Body from "@terrace/core/Body"
 import * as Header from "@terrace/core/Header"
 import * as Key from "@terrace/core/Key"
 import * as Tier from "@terrace/core/Tier"
+import { TierError } from "@terrace/core/TierError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -38,6 +39,8 @@ const byNumber = (tier: Tier.Tier, groupPrefix: string | undefined, from: number
     })
   )
 
+const waiting = (mutant: Mutant): Mutant => ({ ...mutant, waits: true })
+
 export const memory: ReadonlyArray<Mutant> = [
   ofMemory(
     "eviction forgets to subtract the bytes",
@@ -64,6 +67,104 @@ export const memory: ReadonlyArray<Mutant> = [
     (tier) => ({ ...tier, evictions: undefined }),
     "usage - is as before once all is removed, whatever was pushed out meanwhile"
   ),
+
+  waiting(
+    ofMemory(
+      "usage is never exact",
+      (tier) => ({ ...tier, usage: Effect.map(tier.usage, (usage) => ({ ...usage, exact: false })) }),
+      "usage - comes to be exact when nothing is running",
+      'given to the suite with `usage: "approximate"`'
+    )
+  ),
+
+  waiting(
+    ofMemory(
+      "native expiry is declared, and what has expired waits to be asked for",
+      (tier) => ({ ...tier, capabilities: { ...tier.capabilities, nativeExpiry: true } }),
+      "usage - counts nothing of what has expired, soon, where nativeExpiry is declared (test clock)"
+    )
+  ),
+
+  ofMemory(
+    "a put of what has expired drops what it would have replaced",
+    (tier) => ({
+      ...tier,
+      put: (blob, options) =>
+        Effect.tap(tier.put(blob, options), (write) =>
+          write._tag === "Declined" && write.why === "expired" ? tier.remove(blob.header.key, newest) : Effect.void
+        )
+    }),
+    "put - of a newer blob that is already past `expiresAt` keeps the old one"
+  ),
+
+  ofMemory(
+    "a streamed body is declined as too large",
+    (tier) => ({
+      ...tier,
+      put: (blob, options) =>
+        blob.body._tag === "Streamed" ? Effect.succeed(Tier.declined("too-large")) : tier.put(blob, options)
+    }),
+    "put - answers Unsupported to a streamed body where streaming is not declared, and keeps what it had"
+  ),
+
+  ofMemory(
+    "errors name another operation",
+    (tier) => ({
+      ...tier,
+      put: (blob, options) =>
+        Effect.mapError(
+          tier.put(blob, options),
+          ({ reason }) => new TierError({ tier: tier.name, operation: "usage", reason })
+        )
+    }),
+    "put - refuses bytes that are not those of the header: one bit is wrong; the old blob stays",
+    "the operation that is named"
+  ),
+
+  ofMemory(
+    "errors name another tier",
+    (tier) => ({ ...tier, name: "other" }),
+    "scan - answers BadCursor to what is no cursor, or lists nothing that is not there",
+    "the tier that is named"
+  ),
+
+  {
+    ...ofMemory(
+      "lifetimes are a day longer",
+      (tier) =>
+        withHeader(tier, (header) => ({
+          ...header,
+          expiresAt: header.expiresAt === undefined ? undefined : header.expiresAt + 86_400_000
+        })),
+      "get - answers Miss once a short lifetime has passed, by the backend's clock"
+    ),
+    clock: "live",
+    waits: true
+  },
+
+  {
+    ...ofMemory(
+      "lifetimes end too early",
+      (tier) => ({
+        ...withHeader(tier, (header) => ({
+          ...header,
+          expiresAt: header.expiresAt === undefined ? undefined : header.expiresAt - 700
+        })),
+        get: (key) =>
+          Effect.map(tier.get(key), (read) =>
+            read._tag === "Hit" && read.blob.header.expiresAt !== undefined
+              ? Tier.hit({
+                  header: { ...read.blob.header, expiresAt: read.blob.header.expiresAt + 700 },
+                  body: read.blob.body
+                })
+              : read
+          )
+      }),
+      "get - answers Miss once a short lifetime has passed, by the backend's clock",
+      "milliseconds before `expiresAt`"
+    ),
+    clock: "live"
+  },
 
   ofMemory(
     "removals are counted as evictions",
@@ -107,15 +208,17 @@ export const memory: ReadonlyArray<Mutant> = [
     "put - over an old blob, interrupted after any number of steps, leaves the old blob or the new; a later put works"
   ),
 
-  ofMemory(
-    "a put that is interrupted never ends",
-    (tier) => ({
-      ...tier,
-      put: (blob, options) =>
-        Effect.onInterrupt(Effect.andThen(Effect.yieldNow, tier.put(blob, options)), () => Effect.never)
-    }),
-    "put - over an old blob, interrupted after any number of steps, leaves the old blob or the new; a later put works",
-    "put, interrupted after 1 steps, did not end within 5 s of its interruption"
+  waiting(
+    ofMemory(
+      "a put that is interrupted never ends",
+      (tier) => ({
+        ...tier,
+        put: (blob, options) =>
+          Effect.onInterrupt(Effect.andThen(Effect.yieldNow, tier.put(blob, options)), () => Effect.never)
+      }),
+      "put - over an old blob, interrupted after any number of steps, leaves the old blob or the new; a later put works",
+      "put, interrupted after 1 steps, did not end within 5 s of its interruption"
+    )
   ),
 
   ofMemory(

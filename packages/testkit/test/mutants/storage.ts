@@ -81,6 +81,13 @@ export const storage: ReadonlyArray<Mutant> = [
   ),
 
   ofStorage(
+    "a tier that was closed finds nothing",
+    (self) => ({ ...self, closedRead: Tier.miss }),
+    "reopening - a tier that was closed answers no Miss and stores nothing",
+    "read after closing"
+  ),
+
+  ofStorage(
     "generations are not stored",
     (self) => rewritten(self, (header) => ({ ...header, generation: 1 })),
     "reopening - knows which generation is there"

@@ -72,6 +72,24 @@ export const streams: ReadonlyArray<Mutant> = [
     "put - opens a streamed body at most once, and whole"
   ),
 
+  {
+    name: "a range is cut from all that was read",
+    caughtBy: "open - of a range reads from the backend the chunks of the range only, where ranges is declared",
+    make: Effect.map(streaming, (sound) => {
+      let read = 0
+      const tier = opening(sound, (header, open) => (range = { start: 0, end: header.size }) => {
+        let position = 0
+        return Stream.map(open(), (piece) => {
+          read += piece.byteLength
+          const start = position
+          position += piece.byteLength
+          return piece.subarray(Math.max(0, range.start - start), Math.max(0, range.end - start))
+        })
+      })
+      return { tier, options: { bytesRead: Effect.sync(() => read) } }
+    })
+  },
+
   ofStreaming(
     "a range that begins where a chunk begins loses a byte",
     (tier) =>
@@ -369,15 +387,18 @@ export const streams: ReadonlyArray<Mutant> = [
     "streamed put - that a remove overtakes is stored when its stream ends, or in Conflict if it expected what was removed"
   ),
 
-  ofStreaming(
-    "a put keeps all others out while it waits for its stream",
-    (tier) => {
-      const lock = Semaphore.makeUnsafe(1)
-      return { ...tier, put: (blob, options) => lock.withPermits(1)(tier.put(blob, options)) }
-    },
-    "streamed put - that a newer put overtakes is Superseded when its stream ends, and the newer blob stays",
-    "called while a put of the key waits for its stream, did not end within 5 s"
-  ),
+  {
+    ...ofStreaming(
+      "a put keeps all others out while it waits for its stream",
+      (tier) => {
+        const lock = Semaphore.makeUnsafe(1)
+        return { ...tier, put: (blob, options) => lock.withPermits(1)(tier.put(blob, options)) }
+      },
+      "streamed put - that a newer put overtakes is Superseded when its stream ends, and the newer blob stays",
+      "called while a put of the key waits for its stream, did not end within 5 s"
+    ),
+    waits: true
+  },
 
   ofStreaming(
     "a stream is read to its end before its length is looked at",

@@ -4,6 +4,7 @@ import * as Chain from "@terrace/core/Chain"
 import * as Key from "@terrace/core/Key"
 import type { Tier } from "@terrace/core/Tier"
 import * as Effect from "effect/Effect"
+import * as ChaosTier from "../../ChaosTier.ts"
 import * as Case from "../Case.ts"
 import * as expect from "../expect.ts"
 import * as Fixtures from "../../Fixtures.ts"
@@ -56,6 +57,48 @@ const alone = (title: string, optionsOf: (tier: Tier) => Pick<Chain.Options, "ca
     })
   )
 
+/** Reads through a chain while the tier now and then fails, and while its breaker is open. */
+const unwell = (title: string, linksOf: (link: Chain.Link) => Pick<Chain.Options, "caches" | "store">) =>
+  Case.make(
+    title,
+    {},
+    Effect.gen(function* () {
+      const { group, seed, tier } = yield* Case.Subject
+      const chaos = ChaosTier.make(tier, { seed, faults: {} })
+      // Real time passes in some suites: an open breaker stays so.
+      const policy = { breaker: { failures: 3, openFor: "1 hour" } } as const
+      const chain = yield* Chain.make({ name: "unwell", ...linksOf({ tier: chaos.tier, policy }) })
+      const counters = Effect.map(chain.status, ([status]) => status?.counters ?? assert.fail("the chain has one tier"))
+      const key = (name: string) => Key.makeUnsafe(group("g"), name)
+      yield* Effect.orDie(chain.put(key("a"), draft(1, 1_000)))
+      let reads = 0
+      let unavailable = 0
+      const read = Effect.fnUntraced(function* (names: ReadonlyArray<string>) {
+        for (const name of names) {
+          reads++
+          const result = yield* Effect.result(chain.get(key(name)))
+          if (result._tag === "Failure") unavailable++
+          yield* chain.idle
+        }
+      })
+      const some = Array.from({ length: 12 }, (_, index) => (index % 3 === 0 ? `absent${index}` : "a"))
+
+      yield* read(some)
+      // A look that fails is followed by a read, whose answer is the one that counts.
+      yield* chaos.set({ get: { denied: 0.4 } })
+      yield* read(some.map((name, index) => (name === "a" ? name : `other${index}`)))
+      yield* chaos.down
+      yield* read(some.map((name, index) => (name === "a" ? name : `third${index}`)))
+
+      const { failed, hits, misses, skipped } = yield* counters
+      assert.strictEqual(hits + misses + skipped + failed, reads, "all that was read")
+      assert.strictEqual(skipped + failed, unavailable, "reads that were answered with an error")
+      assert.isAtLeast(skipped, 1, "reads that the open breaker skipped")
+      assert.isAtLeast(failed, 3, "reads that failed")
+      assert.isAtLeast(hits, 8, "hits")
+    })
+  )
+
 export const accounting: ReadonlyArray<Case.Case> = [
   alone("a chain of this tier alone as a cache - counts a hit or a miss for every read", (tier) => ({
     caches: [{ tier }]
@@ -63,5 +106,18 @@ export const accounting: ReadonlyArray<Case.Case> = [
   alone("a chain of this tier alone as its store - counts a hit or a miss for every read", (tier) => ({
     caches: [],
     store: { tier }
-  }))
+  })),
+  unwell(
+    "a chain of this tier alone as a cache, which is unwell - counts every read once: skipped, failed, hit or missed",
+    (link) => ({
+      caches: [link]
+    })
+  ),
+  unwell(
+    "a chain of this tier alone as its store, which is unwell - counts every read once: skipped, failed, hit or missed",
+    (link) => ({
+      caches: [],
+      store: link
+    })
+  )
 ]

@@ -8,6 +8,12 @@ import * as Case from "../Case.ts"
 import * as expect from "../expect.ts"
 
 const day = 86_400_000
+/** Of a blob that expires while the case waits, in milliseconds; a put must be over by then. */
+const shortLifetime = 1_500
+/** How long after that a backend may take to notice. */
+const patience = 4_000
+/** By how much the clocks of the machine and the backend may differ. */
+const clockSkew = 500
 const endOfYear9999 = 253_402_300_799_999
 /** Where the clock of these cases begins, in Unix milliseconds. */
 const start = 1_700_000_000_000
@@ -25,6 +31,67 @@ export const expiring: ReadonlyArray<Case.Case> = [
 
       yield* expect.misses(tier, blob.header.key)
     })
+  ),
+
+  Case.make(
+    "put - of a newer blob that is already past `expiresAt` keeps the old one",
+    {},
+    Effect.gen(function* () {
+      const { tier, group } = yield* Case.Subject
+      const old = Fixtures.blob({ group: group("g"), generation: 7 })
+      const past = (yield* Clock.currentTimeMillis) - clockSkew
+      const expired = Fixtures.blob({ group: group("g"), generation: 8, expiresAt: past })
+      yield* expect.stores(tier, old)
+
+      assert.deepStrictEqual(yield* tier.put(expired), { _tag: "Declined", why: "expired" })
+
+      yield* expect.holds(tier, old)
+    })
+  ),
+
+  Case.make(
+    "get - answers Miss once a short lifetime has passed, by the backend's clock",
+    { clock: "live" },
+    Effect.gen(function* () {
+      const { tier, group } = yield* Case.Subject
+      const lasting = Fixtures.blob({
+        group: group("g"),
+        name: "lasting",
+        expiresAt: (yield* Clock.currentTimeMillis) + day
+      })
+      yield* expect.stores(tier, lasting)
+      const expiresAt = (yield* Clock.currentTimeMillis) + shortLifetime
+      const passing = Fixtures.blob({ group: group("g"), name: "passing", expiresAt })
+      yield* expect.stores(tier, passing)
+
+      const read = Effect.map(tier.get(passing.header.key), ({ _tag }) => _tag)
+      yield* expect.eventually("get of what has expired", read, (tag) => tag === "Miss", shortLifetime + patience)
+
+      const early = expiresAt - (yield* Clock.currentTimeMillis)
+      assert.isAtMost(early, clockSkew, "milliseconds before `expiresAt` at which the blob was gone")
+      yield* expect.misses(tier, passing.header.key)
+      yield* expect.stores(tier, Fixtures.blob({ group: group("g"), name: "passing" }), { expected: "absent" })
+      yield* expect.holds(tier, lasting)
+    })
+  ),
+
+  ...(["test", "live"] as const).map((clock) =>
+    Case.make(
+      `usage - counts nothing of what has expired, soon, where nativeExpiry is declared (${clock} clock)`,
+      { nativeExpiry: true, exactUsage: true, clock },
+      Effect.gen(function* () {
+        const { tier, group } = yield* Case.Subject
+        const before = yield* expect.counted(tier)
+        const expiresAt = (yield* Clock.currentTimeMillis) + shortLifetime
+        yield* expect.stores(tier, Fixtures.blob({ group: group("g"), expiresAt }))
+
+        if (clock === "test") yield* TestClock.adjust(shortLifetime)
+
+        const entries = Effect.map(expect.counted(tier), (usage) => usage?.entries)
+        const isGone = (now: number | undefined) => now === before?.entries
+        yield* expect.eventually("entries once one has expired", entries, isGone, shortLifetime + patience)
+      })
+    )
   ),
 
   Case.make(

@@ -132,7 +132,7 @@ export const opening: ReadonlyArray<Case.Case> = [
       {},
       Effect.gen(function* () {
         const { tier, group } = yield* Case.Subject
-        const blob = Fixtures.blob({ group: group("g"), size: 20_000 })
+        const blob = Fixtures.blob({ group: group("g"), size: 4_000 })
         yield* expect.stores(tier, blob)
         const read = yield* expect.reads(tier, blob.header.key)
         if (read === undefined) assert.fail("expected Hit, got Miss")

@@ -14,6 +14,8 @@ import * as streams from "../streams.ts"
 
 const chunk = Header.chunkBytes
 const size = 3 * chunk + 7
+/** What a tier may read beside the chunks: headers, an index. */
+const overhead = 65_536
 const requires: Case.Requires = { streaming: true, bodyBytes: size }
 
 /** Ranges at the edges of the body and of its chunks. */
@@ -86,6 +88,24 @@ export const ranges: ReadonlyArray<Case.Case> = [
       })
 
       yield* expect.seeded(seed, random)
+    })
+  ),
+
+  Case.make(
+    "open - of a range reads from the backend the chunks of the range only, where ranges is declared",
+    { streaming: true, ranges: true, bytesRead: true, bodyBytes: 5 * chunk },
+    Effect.gen(function* () {
+      const { bytesRead, group, tier } = yield* Case.Subject
+      const { body, bytes } = yield* stored(tier, Fixtures.blob({ group: group("g"), size: 5 * chunk }))
+
+      for (const start of [0, 2 * chunk + 10, 5 * chunk - 20]) {
+        const before = yield* bytesRead
+        yield* delivers(`20 bytes from ${start}`, body, bytes, { start, end: start + 20 })
+        const read = (yield* bytesRead) - before
+
+        assert.isAtLeast(read, 20, "bytes that `bytesRead` has counted")
+        assert.isAtMost(read, chunk + overhead, `bytes that were read for 20 bytes from ${start}`)
+      }
     })
   ),
 

@@ -44,7 +44,7 @@ const scanned = Effect.fnUntraced(function* (tier: Tier.Tier, groupPrefix: strin
 const oldOrNew = (title: string, hasOld: boolean, isInterrupted: boolean) =>
   Case.make(
     title,
-    { persistent: true },
+    { persistent: true, bodyBytes: 20_000 },
     Effect.gen(function* () {
       const subject = yield* Case.Subject
       const { group, reopen } = subject
@@ -81,7 +81,7 @@ const oldOrNew = (title: string, hasOld: boolean, isInterrupted: boolean) =>
 export const reopening: ReadonlyArray<Case.Case> = [
   Case.make(
     "reopening - finds every blob with all of its header, listed and counted as before",
-    { persistent: true },
+    { persistent: true, bodyBytes: 65_536 },
     Effect.gen(function* () {
       const { tier, group, groupPrefix, reopen } = yield* Case.Subject
       const blobs = samples(group("g"))
@@ -127,7 +127,7 @@ export const reopening: ReadonlyArray<Case.Case> = [
       const { tier, group, reopen } = yield* Case.Subject
       const removed = Fixtures.blob({ group: group("g"), name: "removed" })
       const members = ["a", "b"].map((name) => Fixtures.blob({ group: group("purged"), name }))
-      const older = Fixtures.blob({ group: group("g"), name: "replaced", generation: 7, size: 9_000 })
+      const older = Fixtures.blob({ group: group("g"), name: "replaced", generation: 7, size: 4_000 })
       const newer = Fixtures.blob({ group: group("g"), name: "replaced", generation: 8 })
       for (const blob of [removed, ...members, older, newer]) yield* expect.stores(tier, blob)
       yield* tier.remove(removed.header.key, 1)
@@ -193,6 +193,31 @@ export const reopening: ReadonlyArray<Case.Case> = [
     })
   ),
 
+  Case.make(
+    "reopening - a tier that was closed answers no Miss and stores nothing",
+    { persistent: true },
+    Effect.gen(function* () {
+      const { tier, group, reopen } = yield* Case.Subject
+      const blob = Fixtures.blob({ group: group("g"), generation: 7 })
+      const next = Fixtures.blob({ group: group("g"), generation: 8 })
+      yield* expect.stores(tier, blob)
+
+      const again = yield* reopen
+
+      const tagOf = ({ _tag }: Tier.Read | Tier.ReadHeader) => _tag
+      for (const read of [
+        Effect.map(tier.get(blob.header.key), tagOf),
+        Effect.map(tier.head(blob.header.key), tagOf)
+      ]) {
+        const result = yield* Effect.result(read)
+        if (result._tag === "Success") assert.notStrictEqual(result.success, "Miss", "read after closing")
+      }
+      const put = yield* Effect.result(tier.put(next))
+      if (put._tag === "Success") assert.notStrictEqual(put.success._tag, "Stored", "put after closing")
+      yield* expect.holds(again, blob)
+    })
+  ),
+
   oldOrNew(
     "reopening - after a put over an old blob that was interrupted at any step, finds one of them whole",
     true,
@@ -244,7 +269,7 @@ export const reopening: ReadonlyArray<Case.Case> = [
     Effect.gen(function* () {
       const { tier, group, openAnother } = yield* Case.Subject
       const other = yield* openAnother
-      const older = Fixtures.blob({ group: group("g"), generation: 7, size: 9_000 })
+      const older = Fixtures.blob({ group: group("g"), generation: 7, size: 4_000 })
       const newer = Fixtures.blob({ group: group("g"), generation: 8 })
       yield* expect.misses(other, older.header.key)
 

@@ -8,7 +8,7 @@ import * as expect from "../expect.ts"
 export const writing: ReadonlyArray<Case.Case> = [
   Case.make(
     "put - replaces a blob by one of a higher generation",
-    {},
+    { bodyBytes: 5_000 },
     Effect.gen(function* () {
       const { tier, group } = yield* Case.Subject
       const older = Fixtures.blob({ group: group("g"), generation: 7, size: 5_000, attributes: { title: "older" } })
