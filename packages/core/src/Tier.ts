@@ -208,7 +208,7 @@ export interface Tier {
    * none.
    *
    * Behavior:
-   * - counts no blob that was removed, replaced or has expired.
+   * - counts no blob that was removed or replaced.
    */
   readonly evictions?: (() => number) | undefined
 
