@@ -11,7 +11,7 @@ import * as Stream from "effect/Stream"
 import type { Redis } from "ioredis"
 import { inspect } from "node:util"
 import * as RedisConnection from "../src/RedisConnection.ts"
-import { clientOf, eventually, shared, tierAt } from "./support/Redis.ts"
+import { clientOf, eventually, logged, shared, tierAt } from "./support/Redis.ts"
 
 const context = shared(RedisCluster.layer())
 const cluster = Effect.provide(RedisCluster.RedisCluster, Layer.effectContext(context))
@@ -51,6 +51,11 @@ const isFailure = (error: TierError, says: RegExp, unknown: boolean) => {
   assert.match(inspect(error.reason._tag === "Unavailable" && error.reason.cause), says)
   assert.strictEqual(error.isUnknownOutcome, unknown)
 }
+
+const natMapOf = ({ nodes }: RedisCluster.Cluster, proxies: ReadonlyArray<FaultProxy.FaultProxy>) =>
+  Object.fromEntries(
+    nodes.map(({ host, port }, index) => [`${host}:${port}`, { host: "127.0.0.1", port: proxies[index]?.port ?? 0 }])
+  )
 
 describe("RedisTier in a cluster", () => {
   it.live("spreads groups over the nodes, and lists, counts and removes them all", () =>
@@ -189,34 +194,60 @@ describe("RedisTier in a cluster", () => {
     })
   )
 
-  it.live("a node that is gone - its groups are Unavailable, the others are served; back again, all are", () =>
+  it.live("starts without a cluster, fails at once meanwhile, and is there when the cluster is", () =>
     Effect.gen(function* () {
-      const up = yield* RedisCluster.make({ config: { "cluster-require-full-coverage": "no", appendonly: "yes" } })
-      const [first] = yield* adminsOf(up)
-      const { tier } = yield* tierAt({ url: urlsOf(up), cluster: true, required: true })
-      const gone = (yield* groupOn(first, 2)).group
-      const there = (yield* groupOn(first, 0)).group
-      for (const group of [gone, there]) yield* tier.put(blob(group))
-      yield* Effect.exit(up.exec(up.nodes[2].port, ["shutdown", "nosave"]))
+      const up = yield* cluster
+      const proxies = yield* Effect.forEach(up.nodes, ({ port }) =>
+        FaultProxy.make({ port, faults: { connect: "refuse" } })
+      )
+      const natMap = natMapOf(up, proxies)
+      const url = proxies.map(({ port }) => `redis://127.0.0.1:${port}`)
+      const { tier } = yield* tierAt({ url, cluster: true, natMap })
 
-      const isGone = Effect.option(Effect.flip(tier.get(blob(gone).header.key)))
-      const error = yield* eventually("its groups", isGone, ({ _tag }) => _tag === "Some")
+      isFailure(yield* Effect.flip(tier.put(blob("g"))), /no connection to Redis/, false)
 
-      assert.isTrue(error._tag === "Some" && error.value.reason._tag === "Unavailable", inspect(error))
-      for (let round = 0; round < 20; round++) {
-        assert.strictEqual((yield* tier.get(blob(there).header.key))._tag, "Hit")
-        yield* Effect.exit(tier.get(blob(gone).header.key))
-      }
-      yield* up.restart
-      for (const group of [gone, there]) {
-        const read = yield* eventually(
-          group,
-          Effect.option(tier.get(blob(group).header.key)),
-          ({ _tag }) => _tag === "Some"
-        )
-        assert.isTrue(read._tag === "Some" && read.value._tag === "Hit")
-      }
+      for (const proxy of proxies) yield* proxy.set({})
+      const write = yield* eventually("put", Effect.option(tier.put(blob("g"))), ({ _tag }) => _tag === "Some")
+      assert.deepStrictEqual(write._tag === "Some" && write.value, { _tag: "Stored" })
     })
+  )
+
+  it.live("a node that is gone - its groups are Unavailable, the others are served; back again, all are", () =>
+    logged((lines) =>
+      Effect.gen(function* () {
+        const up = yield* RedisCluster.make({ config: { "cluster-require-full-coverage": "no", appendonly: "yes" } })
+        const [first] = yield* adminsOf(up)
+        const { tier } = yield* tierAt({ url: urlsOf(up), cluster: true, required: true })
+        const gone = (yield* groupOn(first, 2)).group
+        const there = (yield* groupOn(first, 0)).group
+        for (const group of [gone, there]) yield* tier.put(blob(group))
+        yield* Effect.exit(up.exec(up.nodes[2].port, ["shutdown", "nosave"]))
+
+        const isGone = Effect.option(Effect.flip(tier.get(blob(gone).header.key)))
+        const error = yield* eventually("its groups", isGone, ({ _tag }) => _tag === "Some")
+
+        assert.isTrue(error._tag === "Some" && error.value.reason._tag === "Unavailable", inspect(error))
+        for (let round = 0; round < 20; round++) {
+          assert.strictEqual((yield* tier.get(blob(there).header.key))._tag, "Hit")
+          yield* Effect.exit(tier.get(blob(gone).header.key))
+        }
+        const where = `redis at 127.0.0.1:${up.nodes[2].port}`
+        const about = () => lines.filter((line) => line.startsWith(where))
+        yield* eventually("the log", Effect.sync(about), ({ length }) => length > 0)
+        assert.lengthOf(about(), 1, lines.join("\n"))
+        assert.match(about()[0] ?? "", /: no connection: /)
+        yield* up.restart
+        for (const group of [gone, there]) {
+          const read = yield* eventually(
+            group,
+            Effect.option(tier.get(blob(group).header.key)),
+            ({ _tag }) => _tag === "Some"
+          )
+          assert.isTrue(read._tag === "Some" && read.value._tag === "Hit")
+        }
+        yield* eventually("the log", Effect.sync(about), (some) => some.at(-1) === `${where}: connected again`)
+      })
+    )
   )
 
   it.live("behind NAT - an answer that is lost leaves the outcome unknown, and the write is not sent again", () =>
@@ -224,12 +255,7 @@ describe("RedisTier in a cluster", () => {
       const up = yield* cluster
       const admins = yield* adminsOf(up)
       const proxies = yield* Effect.forEach(up.nodes, ({ port }) => FaultProxy.make({ port }))
-      const natMap = Object.fromEntries(
-        up.nodes.map(({ host, port }, index) => [
-          `${host}:${port}`,
-          { host: "127.0.0.1", port: proxies[index]?.port ?? 0 }
-        ])
-      )
+      const natMap = natMapOf(up, proxies)
       const url = proxies.map(({ port }) => `redis://127.0.0.1:${port}`)
       const { prefix, tier } = yield* tierAt({ url, cluster: true, required: true, natMap })
       const { group } = yield* groupOn(admins[0], 1)

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
+import type { Redis } from "ioredis"
 import type { Client } from "./Client.ts"
 import { textOf } from "./failures.ts"
 
@@ -17,10 +18,13 @@ export interface Health {
   readonly log: Effect.Effect<void, never, Scope.Scope>
 }
 
-type Event = { readonly _tag: "Lost"; readonly trouble: Error } | { readonly _tag: "Ready" }
+/** `where`: the address of the connection, or that of one node of a cluster. */
+type Event =
+  | { readonly _tag: "Lost"; readonly where: string; readonly trouble: Error }
+  | { readonly _tag: "Ready"; readonly where: string }
 
 /** Events that are not logged yet. Older ones are dropped: the last tell how things are. */
-const maxUnread = 16
+const maxUnread = 64
 
 /** Listens for as long as the scope. Errors of the client are heard here, so that none is without a listener. */
 export const watch = Effect.fnUntraced(function* (
@@ -33,35 +37,41 @@ export const watch = Effect.fnUntraced(function* (
     badDatabase: undefined,
     isClosed: false,
     log: Effect.suspend(() => {
-      const isLost = client.status !== "ready"
-      return Effect.andThen(Queue.clear(events), Effect.forkScoped(log(events, address, isLost)))
+      const lost = new Set(client.status === "ready" ? [] : [address])
+      return Effect.andThen(Queue.clear(events), Effect.forkScoped(log(events, lost)))
     })
   }
-  const onError = (trouble: Error) => {
+  client.on("error", (trouble: Error) => {
     health.trouble = trouble
     if (/^ERR (invalid DB index|DB index is out of range)/.test(trouble.message)) health.badDatabase = trouble
-    Queue.offerUnsafe(events, { _tag: "Lost", trouble })
-  }
-  client.on("error", onError)
-  client.on("node error", onError)
+    Queue.offerUnsafe(events, { _tag: "Lost", where: address, trouble })
+  })
   client.on("connect", () => (health.badDatabase = undefined))
   client.on("ready", () => {
     health.trouble = health.badDatabase
-    if (health.badDatabase === undefined) Queue.offerUnsafe(events, { _tag: "Ready" })
+    if (health.badDatabase === undefined) Queue.offerUnsafe(events, { _tag: "Ready", where: address })
+  })
+  client.on("node error", (trouble: Error, node: string) => {
+    if (client.status === "ready") Queue.offerUnsafe(events, { _tag: "Lost", where: node, trouble })
+    else health.trouble = trouble
+  })
+  client.on("+node", (node: Redis) => {
+    const where = `${node.options.host}:${node.options.port}`
+    node.once("ready", () => Queue.offerUnsafe(events, { _tag: "Ready", where }))
   })
   yield* Effect.addFinalizer(() => Effect.sync(() => (health.isClosed = true)))
   return health
 })
 
-const log = Effect.fnUntraced(function* (events: Queue.Dequeue<Event>, address: string, wasLost: boolean) {
-  let isLost = wasLost
+const log = Effect.fnUntraced(function* (events: Queue.Dequeue<Event>, lost: Set<string>) {
   while (true) {
     const event = yield* Queue.take(events)
-    if (event._tag === "Lost" && !isLost) {
-      yield* Effect.logWarning(`redis at ${address}: no connection: ${textOf(event.trouble)}`)
-    } else if (event._tag === "Ready" && isLost) {
-      yield* Effect.logInfo(`redis at ${address}: connected again`)
+    const { where } = event
+    if (event._tag === "Ready") {
+      if (lost.delete(where)) yield* Effect.logInfo(`redis at ${where}: connected again`)
+    } else if (!lost.has(where)) {
+      lost.add(where)
+      yield* Effect.logWarning(`redis at ${where}: no connection: ${textOf(event.trouble)}`)
     }
-    isLost = event._tag === "Lost"
   }
 })
