@@ -120,8 +120,12 @@ export class InvalidBase64 extends Schema.TaggedError<InvalidBase64>(
   position: Schema.Number
 }) {
   readonly isRetryable = false
+  /** What is wrong with the text, to follow its name: `is …`, `has …`. */
+  get finding(): string {
+    return `${problems[this.problem]} (position ${this.position})`
+  }
   override get message(): string {
-    return `the base64 text ${problems[this.problem]} (position ${this.position}): expected base64 in either alphabet, with or without padding, line breaks and "data:image/png;base64,", for example "iVBORw0KGgo="`
+    return `the base64 text ${this.finding}: expected base64 in either alphabet, with or without padding, line breaks and "data:image/png;base64,", for example "iVBORw0KGgo="`
   }
 }
 
