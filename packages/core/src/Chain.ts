@@ -9,7 +9,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import type * as Blob from "./Blob.ts"
 import type { Bus } from "./Bus.ts"
 import type { ChainUnavailable, DraftExpired, ProducerTimedOut, WriteError } from "./ChainError.ts"
@@ -22,6 +22,7 @@ import * as Invalidations from "./internal/invalidations.ts"
 import type * as Member from "./internal/member.ts"
 import * as Origination from "./internal/origination.ts"
 import * as Reads from "./internal/reads.ts"
+import * as Scan from "./internal/scan.ts"
 import * as State from "./internal/state.ts"
 import * as Superseding from "./internal/superseding.ts"
 import * as Writes from "./internal/writes.ts"
@@ -29,7 +30,7 @@ import type * as Key from "./Key.ts"
 import type { Origin, OriginError } from "./Origin.ts"
 import type { Policy } from "./Policy.ts"
 import type * as Tier from "./Tier.ts"
-import { TierError, Unsupported } from "./TierError.ts"
+import type { TierError } from "./TierError.ts"
 import type { Outcome, Trail } from "./Trail.ts"
 
 export type { Counters } from "./internal/member.ts"
@@ -250,7 +251,10 @@ export interface Chain<in out E = never, out O = never> {
   /** Removes all blobs of a group everywhere. Behavior: as `remove`. */
   readonly removeGroup: (group: string, options?: RemoveGroupOptions) => Effect.Effect<RemoveReceipt, WriteError>
 
-  /** Lists the store's entries; without a store, fails with `Unsupported`. */
+  /**
+   * Lists the store's entries; without a store, fails with `Unsupported`. Behavior: asks the store under its policy; once
+   * the first entries are there, each further pull has the store's deadline, and what fails, fails the stream.
+   */
   readonly scan: (options?: Tier.ScanOptions) => Stream.Stream<Tier.Entry, TierError>
 
   readonly status: Effect.Effect<ReadonlyArray<TierStatus>>
@@ -306,12 +310,7 @@ export function make<E, O>(
       head,
       getOrMake,
       ...writes,
-      scan: (scanOptions) =>
-        state.store === undefined
-          ? Stream.fail(
-              new TierError({ tier: options.name, operation: "scan", reason: new Unsupported({ capability: "store" }) })
-            )
-          : state.store.tier.scan(scanOptions),
+      scan: (scanOptions) => Scan.scan(state, scanOptions),
       status: Effect.suspend(() =>
         Effect.map(
           Effect.forEach(state.members, (member) => statusOf(member, state.activities.closed)),

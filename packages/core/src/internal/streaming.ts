@@ -6,23 +6,17 @@
  * one that has the same bytes. After that nothing takes its place: each further pull has the tier's deadline, and what
  * fails, fails the reader. Nothing is read before the reader asks for it, so one who is slow holds no more than a chunk.
  */
-import * as Cause from "effect/Cause"
-import * as Channel from "effect/Channel"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Pull from "effect/Pull"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Blob } from "../Blob.ts"
 import * as Body from "../Body.ts"
 import type { Header } from "../Header.ts"
-import * as Policy from "../Policy.ts"
-import { Gone, TierError, TimedOut, Unavailable, Unknown } from "../TierError.ts"
-import { bounded } from "./bounded.ts"
+import { Gone, TierError, Unavailable, Unknown } from "../TierError.ts"
 import * as Lookup from "./lookup.ts"
 import type { Member } from "./member.ts"
+import * as Pulling from "./pulling.ts"
 import type { State } from "./state.ts"
 import * as Tee from "./tee.ts"
 
@@ -82,7 +76,7 @@ const opened = (
   return member === undefined || length === 0
     ? Effect.succeed(Stream.empty)
     : Effect.catch(
-        delivered(member, () => body.open(range), length),
+        Pulling.delivered(member, "open", () => body.open(range), exactly(member.tier.name, length)),
         (error) => elsewhere(state, header, position + 1, range, error)
       )
 }
@@ -118,118 +112,26 @@ const elsewhere = (
   })
 }
 
-// -----------------------------------------------------------------------------
-// From one tier
-// -----------------------------------------------------------------------------
-
-type Chunks = ReadonlyArray<Uint8Array>
-
-/** Chunks, none of them empty; undefined: all were delivered. */
-type Next = Effect.Effect<Chunks | undefined, TierError>
-
-/** What one try to open a body has got. */
-interface Opening {
-  readonly first: Chunks | undefined
-  readonly next: Next
-}
-
-/**
- * The `length` bytes that `open` delivers, once the first of them are there; what it holds is released with the scope.
- *
- * Each pull runs in a fiber of its own. One that hangs holds up neither the reader nor the closing of the chain, and
- * nothing is closed below it before it has let go.
- */
-const delivered = (member: Member, open: () => Bytes, length: number): Effect.Effect<Bytes, TierError, Scope.Scope> =>
-  Effect.gen(function* () {
-    const { deadline, tier } = member
-    /** Holds the pull that is running. */
-    const pulls = Scope.makeUnsafe()
-    /** Of tries that have got something: also of one that was given up before. */
-    const scopes = new Set<Scope.Closeable>()
-    let isLeft = false
-    let isHung = false
-
-    const attempt: Effect.Effect<Opening, TierError> = Effect.uninterruptibleMask((restore) =>
-      Effect.suspend(() => {
-        const scope = Scope.makeUnsafe()
-        return Channel.toPullScoped(Stream.toChannel(open()), scope).pipe(
-          Effect.flatMap((pull) => {
-            const next = exactly(tier.name, length, pull)
-            return Effect.map(restore(next), (first): Opening => ({ first, next }))
-          }),
-          Effect.onExit((exit) => {
-            if (Exit.isFailure(exit) || isLeft) return Scope.close(scope, exit)
-            // In the same step: whoever leaves from now on finds it.
-            scopes.add(scope)
-            return Effect.void
-          })
-        )
-      })
-    )
-
-    const closed = (exit: Exit.Exit<unknown, unknown>) =>
-      Effect.forEach([pulls, ...scopes], (scope) => Scope.close(scope, exit), { discard: true })
-
-    yield* Effect.addFinalizer((exit) =>
-      Effect.suspend(() => {
-        isLeft = true
-        if (deadline === undefined) return closed(exit)
-        return Effect.flatMap(Effect.forkDetach(closed(exit), { startImmediately: true }), (closing) =>
-          isHung ? Effect.void : Effect.timeoutOption(Fiber.join(closing), deadline)
-        )
-      })
-    )
-
-    const { next, ...opening } = yield* member.call("open", () => attempt)
-    const safely = Policy.unguarded(tier.name)("open", () => next)
-    const inTime: Next =
-      deadline === undefined
-        ? safely
-        : bounded(safely, deadline, pulls, () => {
-            isHung = true
-            const reason = new TimedOut({ millis: Duration.toMillis(deadline) })
-            return new TierError({ tier: tier.name, operation: "open", reason })
-          })
-
-    let { first } = opening
-    const pull = Effect.suspend(() => {
-      if (first === undefined) return inTime
-      const chunks = first
-      first = undefined
-      return Effect.succeed(chunks)
-    })
-    return Stream.fromPull(Effect.succeed(Effect.flatMap(pull, orDone)))
-  })
-
-const orDone = (chunks: Chunks | undefined): Pull.Pull<readonly [Uint8Array, ...Array<Uint8Array>]> => {
-  const [first, ...rest] = chunks ?? []
-  return first === undefined ? Cause.done() : Effect.succeed([first, ...rest])
-}
-
 /** Holds a tier to the length that it has promised; what it does after that is of no interest. */
-const exactly = (tier: string, length: number, pull: Pull.Pull<Chunks, TierError>): Next => {
-  const outside = (cause: string) =>
-    Effect.fail(new TierError({ tier, operation: "open", reason: new Unknown({ cause: new Error(cause) }) }))
-  let left = length
-  const next: Next = Effect.suspend(() =>
-    left === 0
-      ? Effect.undefined
-      : Pull.matchEffect(pull, {
-          onSuccess: (chunks): Next => {
-            const filled = chunks.filter(({ byteLength }) => byteLength > 0)
-            left = filled.reduce((rest, { byteLength }) => rest - byteLength, left)
-            if (left < 0) return outside(`delivered more than ${length} bytes`)
-            return filled.length === 0 ? next : Effect.succeed(filled)
-          },
-          // Not the reader was interrupted, but what the tier does for it, for example because the tier is closed.
-          onFailure: (cause): Next =>
-            Cause.hasInterruptsOnly(cause)
-              ? Effect.fail(
-                  new TierError({ tier, operation: "open", reason: new Unavailable({ cause: "interrupted" }) })
-                )
-              : Effect.failCause(cause),
-          onDone: (): Next => outside(`delivered ${length - left} of ${length} bytes`)
-        })
-  )
-  return next
-}
+const exactly =
+  (tier: string, length: number) =>
+  (pull: Pulling.Pulled<Uint8Array>): Pulling.Next<Uint8Array> => {
+    const outside = (cause: string) =>
+      Effect.fail(new TierError({ tier, operation: "open", reason: new Unknown({ cause: new Error(cause) }) }))
+    let left = length
+    const next: Pulling.Next<Uint8Array> = Effect.suspend(() =>
+      left === 0
+        ? Effect.undefined
+        : Pull.matchEffect(pull, {
+            onSuccess: (chunks): Pulling.Next<Uint8Array> => {
+              const filled = chunks.filter(({ byteLength }) => byteLength > 0)
+              left = filled.reduce((rest, { byteLength }) => rest - byteLength, left)
+              if (left < 0) return outside(`delivered more than ${length} bytes`)
+              return filled.length === 0 ? next : Effect.succeed(filled)
+            },
+            onFailure: (cause): Pulling.Next<Uint8Array> => Effect.failCause(cause),
+            onDone: (): Pulling.Next<Uint8Array> => outside(`delivered ${length - left} of ${length} bytes`)
+          })
+    )
+    return next
+  }
