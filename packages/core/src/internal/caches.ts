@@ -3,6 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import type { Blob } from "../Blob.ts"
 import * as Body from "../Body.ts"
 import type { TierReceipt } from "../Chain.ts"
@@ -89,28 +91,50 @@ export const replace = (state: State, member: Member, blob: Blob, since: Mark): 
 
 /** Drops the copy that a cache has of a key, if its generation is at most `upTo`. */
 export const drop = (state: State, member: Member, key: Key, upTo: Generation): Effect.Effect<TierReceipt> =>
-  orRepair(state, member, key.text, upTo, (target) =>
+  orRepair(
+    state,
+    member,
+    key.text,
+    upTo,
+    (target) =>
+      Effect.map(
+        member.call("remove", () => member.tier.remove(key, target)),
+        (removal) => {
+          if (removal._tag === "Removed") member.counters.removed += 1
+          return receiptOf(member, removal)
+        }
+      ),
     Effect.map(
-      member.call("remove", () => member.tier.remove(key, target)),
-      (removal) => {
-        if (removal._tag === "Removed") member.counters.removed += 1
-        return receiptOf(member, removal)
-      }
+      member.call("head", () => member.tier.head(key)),
+      (read) => read._tag !== "Miss" && (read._tag === "Skipped" || read.header.generation <= upTo)
     )
   )
 
 /** Drops the copies that a cache has of a group, if their generation is at most `upTo`. */
 export const dropGroup = (state: State, member: Member, group: string, upTo: Generation): Effect.Effect<TierReceipt> =>
-  orRepair(state, member, group, upTo, (target) =>
-    Effect.map(
-      member.call("removeGroup", () => member.tier.removeGroup(group, target)),
-      (removal): TierReceipt => {
-        member.counters.removed += removal.removed
-        return removal.superseded > 0
-          ? { tier: member.tier.name, outcome: "superseded", current: removal.current }
-          : { tier: member.tier.name, outcome: removal.removed > 0 ? "removed" : "absent" }
-      }
-    )
+  orRepair(
+    state,
+    member,
+    group,
+    upTo,
+    (target) =>
+      Effect.map(
+        member.call("removeGroup", () => member.tier.removeGroup(group, target)),
+        (removal): TierReceipt => {
+          member.counters.removed += removal.removed
+          return removal.superseded > 0
+            ? { tier: member.tier.name, outcome: "superseded", current: removal.current }
+            : { tier: member.tier.name, outcome: removal.removed > 0 ? "removed" : "absent" }
+        }
+      ),
+    member.tier.capabilities.list
+      ? Effect.map(
+          member.call("scan", () =>
+            Stream.runHead(Stream.filter(member.tier.scan({ groupPrefix: group }), ({ key }) => key.group === group))
+          ),
+          Option.isSome
+        )
+      : Effect.succeed(true)
   )
 
 export const receiptOf = (member: Member, removal: Removal): TierReceipt => {
@@ -125,19 +149,33 @@ export const receiptOf = (member: Member, removal: Removal): TierReceipt => {
   }
 }
 
+/**
+ * A cache that cannot drop anything, since it is only read, needs no repair if it has nothing to drop; `has` says whether
+ * it does.
+ */
 const orRepair = (
   { repairs }: State,
   member: Member,
   subject: string,
   upTo: Generation,
-  action: (upTo: Generation) => Effect.Effect<TierReceipt, TierError>
-): Effect.Effect<TierReceipt> =>
-  Effect.catch(action(upTo), (error) =>
-    Effect.logWarning(
-      `cache not up to date, repairing tier=${member.tier.name} subject=${subject}`,
+  action: (upTo: Generation) => Effect.Effect<TierReceipt, TierError>,
+  has: Effect.Effect<boolean, TierError>
+): Effect.Effect<TierReceipt> => {
+  const tier = member.tier.name
+  return Effect.catch(action(upTo), (error) => {
+    const repair = Effect.logWarning(
+      `cache not up to date, repairing tier=${tier} subject=${subject}`,
       error.message
     ).pipe(
       Effect.andThen(repairs.begin(member, subject, upTo, action)),
-      Effect.as({ tier: member.tier.name, outcome: "repairing" } as const)
+      Effect.as({ tier, outcome: "repairing" } as const)
     )
-  )
+    return error.reason._tag !== "Unsupported"
+      ? repair
+      : Effect.matchEffect(has, {
+          onFailure: () => repair,
+          onSuccess: (isThere): Effect.Effect<TierReceipt> =>
+            isThere ? repair : Effect.succeed({ tier, outcome: "absent" })
+        })
+  })
+}
