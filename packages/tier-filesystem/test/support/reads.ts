@@ -20,7 +20,7 @@ export const make = (): Reads => {
     sync: file.sync,
     seek: (offset, from) => file.seek(offset, from),
     read: (buffer, options) =>
-      Effect.tap(file.read(buffer, options), (read) => Effect.sync(() => (total += Number(read)))),
+      Effect.tap(file.read(buffer, options), (read) => Effect.sync(() => (total += read))),
     readAlloc: (size, options) => file.readAlloc(size, options),
     truncate: (length) => file.truncate(length),
     write: (buffer) => file.write(buffer),
