@@ -21,7 +21,7 @@ import type { Key } from "./Key.ts"
  */
 export class Flight<Found, Looked, LookError, Draft, ProducerError, MakeError> {
   readonly activity: Activity
-  /** When it began, in Unix milliseconds. */
+  /** When it began, in milliseconds by the monotonic clock. */
   readonly began: number
   /** The generation of what is made; taken when the flight begins, so that writes meanwhile beat it. */
   readonly generation: Generation

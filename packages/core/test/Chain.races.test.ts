@@ -490,7 +490,7 @@ describe("caches without a store", () => {
   it.effect("whose clock ran ahead are overtaken by put and remove", () =>
     Effect.gen(function* () {
       const { chain, disk, memory } = yield* cachesOnly()
-      yield* disk.tier.put(blobAt("future", 5_000_000_000_000_000))
+      yield* disk.tier.put(blobAt("future", 4_000_000_000_000_000))
 
       yield* chain.put(key, draft("now"))
       yield* memory.tier.remove(key, Number.MAX_SAFE_INTEGER)

@@ -24,7 +24,7 @@ export type Standing = "confirmed" | "due" | "unconfirmed"
 interface Confirmed {
   readonly group: string
   readonly generation: Generation
-  /** Unix milliseconds when the store was asked. */
+  /** When the store was asked, in milliseconds by the monotonic clock: one that is set back must not make it last longer. */
   readonly at: number
   readonly mark: Mark
 }
@@ -71,7 +71,7 @@ export class Confirmations {
     return this.revalidateAfter !== Number.POSITIVE_INFINITY
   }
 
-  /** `isInherited`: the copy is of a cache that outlives the process. */
+  /** `now` in milliseconds by the monotonic clock; `isInherited`: the copy is of a cache that outlives the process. */
   standing(header: Header, now: number, isInherited: boolean): Standing {
     if (!this.isActive && !isInherited) return "confirmed"
     const known = this.confirmed.get(header.key.text)
@@ -84,7 +84,7 @@ export class Confirmations {
     if (isInherited && own === undefined) return "unconfirmed"
     if (!this.revalidates) return "confirmed"
     const age = own === undefined ? -1 : now - own.at
-    // A clock that went back tells nothing about age.
+    // One below zero tells nothing: it is of another clock.
     return age < 0 || age >= this.revalidateAfter
       ? "unconfirmed"
       : age * 2 >= this.revalidateAfter
@@ -92,7 +92,7 @@ export class Confirmations {
         : "confirmed"
   }
 
-  /** The store has this blob, or had it when it was asked: at `at` (Unix milliseconds), `mark` of the sequence of floors. */
+  /** The store has this blob, or had it when it was asked: at `at` (milliseconds by the monotonic clock), `mark` of the sequence of floors. */
   confirm(header: Header, at: number, mark: Mark): void {
     if ((!this.isActive && !this.hasInherited) || mark < this.forgottenAt) return
     const { key, generation } = header

@@ -9,6 +9,7 @@ import type { Step } from "../Trail.ts"
 import * as Caches from "./caches.ts"
 import type { Member } from "./member.ts"
 import type { State } from "./state.ts"
+import { steadyMillis } from "./steady.ts"
 
 export type Comparison =
   | { readonly _tag: "Unneeded" }
@@ -22,7 +23,7 @@ export const unneeded: Comparison = { _tag: "Unneeded" }
 /** Comparisons in the background that may run at the same time; what finds no place is compared at a later hit. */
 const maxInBackground = 64
 
-/** What must be compared is compared before the answer; what is due soon, meanwhile. */
+/** What must be compared is compared before the answer; what is due soon, meanwhile. `now` by the monotonic clock. */
 export const ifDue = (state: State, cache: Member, header: Header.Header, now: number): Effect.Effect<Comparison> => {
   const { confirmations, store } = state
   if (store === undefined) return Effect.succeed(unneeded)
@@ -53,7 +54,7 @@ const compare = (state: State, store: Member, header: Header.Header): Effect.Eff
   Effect.clockWith((clock) => {
     const { confirmations, counters, floors } = state
     const since = floors.mark()
-    const at = clock.currentTimeMillisUnsafe()
+    const at = steadyMillis(clock)
     const began = clock.monotonicTimeNanosUnsafe()
     const step = (outcome: Step["outcome"]): Step => ({
       tier: store.tier.name,

@@ -11,6 +11,7 @@ import type { TierError } from "../TierError.ts"
 import type { Outcome } from "../Trail.ts"
 import type { Member, OriginMember } from "./member.ts"
 import type { State } from "./state.ts"
+import { steadyMillis } from "./steady.ts"
 
 export const explain = (state: State, key: Key, origin?: Pick<Origin<unknown>, "has">): Effect.Effect<Explanation> =>
   Effect.clockWith((clock) => {
@@ -68,7 +69,7 @@ const ask = (state: State, member: Member, key: Key): Effect.Effect<TierExplanat
       standing:
         header === undefined || member.role === "store" || store === undefined
           ? undefined
-          : confirmations.standing(header, clock.currentTimeMillisUnsafe(), member.tier.capabilities.persistent)
+          : confirmations.standing(header, steadyMillis(clock), member.tier.capabilities.persistent)
     })
     if (activities.closed) return Effect.succeed(of({ _tag: "Skipped", why: "closed" }))
     if (member.isDistrusted) return Effect.succeed(of({ _tag: "Skipped", why: "busy" }))

@@ -13,6 +13,7 @@ import { isUnconfirmed, type Trail } from "../Trail.ts"
 import * as Comparison from "./comparison.ts"
 import * as Lookup from "./lookup.ts"
 import { type State, unavailable } from "./state.ts"
+import { steadyMillis } from "./steady.ts"
 
 type Answer = FoundHeader | NotFound
 type Running = Deferred.Deferred<Answer, ChainUnavailable>
@@ -64,7 +65,7 @@ export const make = <O>(state: State, get: Chain<never, O>["get"]): Heads<O> => 
       const entry = { key, answer }
       running.set(key.text, entry)
       const since = activities.begin()
-      return Effect.clockWith((clock) => look(key, since, clock.currentTimeMillisUnsafe())).pipe(
+      return Effect.clockWith((clock) => look(key, since, steadyMillis(clock))).pipe(
         Effect.onExit((exit) =>
           Effect.sync(() => {
             if (running.get(key.text) === entry) running.delete(key.text)
@@ -86,7 +87,7 @@ export const make = <O>(state: State, get: Chain<never, O>["get"]): Heads<O> => 
         const now = clock.currentTimeMillisUnsafe()
         const header = headers.get(key)
         if (header !== undefined && !floors.discards(header) && !Header.isExpired(header, now)) {
-          const standing = confirmations.standing(header, now, false)
+          const standing = confirmations.standing(header, steadyMillis(clock), false)
           const answer: Answer = { _tag: "Found", header, trail: known }
           if (standing === "confirmed") return Effect.succeed(answer)
           if (standing === "due") return Effect.as(Comparison.inBackground(state, header), answer)

@@ -12,6 +12,7 @@ import type { Key } from "../Key.ts"
 import type { OriginError } from "../Origin.ts"
 import type { Trail } from "../Trail.ts"
 import { type State, unavailable } from "./state.ts"
+import { steadyMillis } from "./steady.ts"
 
 export type LookError<O> = ChainUnavailable | OriginError<O>
 export type ProduceError<E, O> = E | MakeError | OriginError<O>
@@ -104,7 +105,7 @@ export const make = <E, O>(
           flights.detach(key, running)
         }
         counters.flights += 1
-        const flight: KeyFlight<E, O> = new Flight(activities.begin(), generations.next(now), now)
+        const flight: KeyFlight<E, O> = new Flight(activities.begin(), generations.next(now), steadyMillis(clock))
         flight.producer = producer
         flight.waiters = 1
         return Effect.andThen(

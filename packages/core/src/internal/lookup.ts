@@ -15,6 +15,7 @@ import type { Outcome, Step } from "../Trail.ts"
 import * as Comparison from "./comparison.ts"
 import * as Member from "./member.ts"
 import type { State } from "./state.ts"
+import { steadyMillis } from "./steady.ts"
 
 export type Sighting<A> =
   | { readonly _tag: "Found"; readonly value: A; readonly position: number; readonly steps: ReadonlyArray<Step> }
@@ -70,7 +71,7 @@ const search = <R extends Read | ReadHeader, A>(
         const comparison =
           member.role === "store"
             ? Comparison.unneeded
-            : yield* Comparison.ifDue(state, member, found.header, clock.currentTimeMillisUnsafe())
+            : yield* Comparison.ifDue(state, member, found.header, steadyMillis(clock))
         const taken: Outcome =
           comparison._tag === "Other"
             ? { _tag: "Outdated" }

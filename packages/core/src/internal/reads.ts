@@ -21,6 +21,7 @@ import * as Lookup from "./lookup.ts"
 import type { Origination } from "./origination.ts"
 import * as Producing from "./producing.ts"
 import { type State, unavailable } from "./state.ts"
+import { steadyMillis } from "./steady.ts"
 import * as Streaming from "./streaming.ts"
 import * as WriteBack from "./writeBack.ts"
 
@@ -216,7 +217,7 @@ export const make = <E, O>(state: State, origination: Origination<O> | undefined
         ) {
           return Effect.void
         }
-        const flight: Flown = new Flight(activities.begin(), generations.next(now), now)
+        const flight: Flown = new Flight(activities.begin(), generations.next(now), steadyMillis(clock))
         flight.phase = "making"
         return launch(key, flight, refreshes, makeAnew(key, flight, producer, [], blob.header.generation))
       })
@@ -239,9 +240,7 @@ export const make = <E, O>(state: State, origination: Origination<O> | undefined
   const get: Reads<E, O>["get"] = (key) =>
     Effect.withFiber((fiber) => {
       const seenNow = glance(key, fiber)
-      return seenNow === undefined
-        ? Effect.flatMap(peek(key), (found) => (found === undefined ? look(key) : Effect.succeed(found)))
-        : Effect.succeed(seenNow)
+      return seenNow === undefined ? (peek(key, fiber) ?? look(key)) : Effect.succeed(seenNow)
     })
 
   const getOrMake: Reads<E, O>["getOrMake"] = (key, producer) => {
@@ -252,14 +251,7 @@ export const make = <E, O>(state: State, origination: Origination<O> | undefined
     return Effect.withFiber((fiber) => {
       const seenNow = glance(key, fiber)
       return seenNow === undefined
-        ? Effect.flatMap(
-            Effect.flatMap(peek(key), (found) =>
-              found === undefined
-                ? join<Found, ProduceError>(key, producer, (flight) => flight.made)
-                : Effect.succeed(found)
-            ),
-            renewed
-          )
+        ? Effect.flatMap(peek(key, fiber) ?? join<Found, ProduceError>(key, producer, (flight) => flight.made), renewed)
         : renewed(seenNow)
     })
   }

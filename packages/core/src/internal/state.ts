@@ -48,7 +48,7 @@ export interface State {
   detach: (key: Key.Key) => void
   detachGroup: (group: string) => void
   /**
-   * Keeps what was learned of the store at `at` (Unix milliseconds): that it has a blob with this header. Whoever learned
+   * Keeps what was learned of the store at `at` (milliseconds by the monotonic clock): that it has a blob with this header. Whoever learned
    * it began at `since`, and a floor that was raised later says otherwise.
    */
   readonly remember: (header: Header, since: Mark, at: number) => void

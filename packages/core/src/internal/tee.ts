@@ -29,6 +29,7 @@ import { TierError, TimedOut, Unsupported } from "../TierError.ts"
 import { make as laneOf } from "./lane.ts"
 import type { Member } from "./member.ts"
 import type { State } from "./state.ts"
+import { steadyMillis } from "./steady.ts"
 import type { Tee } from "./Tees.ts"
 
 /** How long the caches may hold up the reader, all its waits together. */
@@ -128,7 +129,7 @@ const start = (state: State, header: Header, caches: ReadonlyArray<Member>): Run
       Effect.clockWith((clock) => {
         if (tee.isAborted || (branches === undefined && state.activities.closed)) return Effect.void
         left -= chunk.byteLength
-        const now = Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+        const now = steadyMillis(clock)
         tee.reader = { began: tee.reader?.began ?? now, at: now, taken: header.size - left }
         const isLast = left <= 0
         return Effect.flatMap(begun, (all) =>
@@ -228,8 +229,7 @@ const branchInto = (state: State, cache: Member, header: Header, tee: Common): E
               return Effect.fail(new TierError({ tier: tier.name, operation: "put", reason }))
             })
           : Effect.clockWith((clock) => {
-              const now = Number(clock.monotonicTimeNanosUnsafe()) / 1e6
-              if (tee.reader === undefined || !isTooSlow(tee.reader, now)) return overdue
+              if (tee.reader === undefined || !isTooSlow(tee.reader, steadyMillis(clock))) return overdue
               giveUp()
               return Effect.never
             })

@@ -14,6 +14,7 @@ import * as Caches from "./caches.ts"
 import type { Member } from "./member.ts"
 import { sendTo } from "./sending.ts"
 import type { State } from "./state.ts"
+import { steadyMillis } from "./steady.ts"
 import { undoIfOvertaken } from "./undo.ts"
 
 export interface WriteBack {
@@ -144,7 +145,7 @@ export const make = (state: State): WriteBack => {
         )
       }
       const { key } = blob.header
-      const at = clock.currentTimeMillisUnsafe()
+      const at = steadyMillis(clock)
       return holding(
         blob,
         intoStore(store, blob, replaced).pipe(

@@ -16,6 +16,7 @@ import { announce } from "./invalidations.ts"
 import type { Member } from "./member.ts"
 import { type Sending, type Sent, sendTo } from "./sending.ts"
 import { blobOf, type State } from "./state.ts"
+import { steadyMillis } from "./steady.ts"
 import type { Superseding } from "./superseding.ts"
 import { undoIfOvertaken } from "./undo.ts"
 
@@ -147,8 +148,8 @@ export const make = (
 
   const put: Writes["put"] = (key, draft, options) =>
     Effect.clockWith((clock) => {
-      const at = clock.currentTimeMillisUnsafe()
-      const template = blobOf(key, draft, Number.MAX_SAFE_INTEGER, at)
+      const at = steadyMillis(clock)
+      const template = blobOf(key, draft, Number.MAX_SAFE_INTEGER, clock.currentTimeMillisUnsafe())
       const blobAt = (generation: Generation) => ({ header: { ...template.header, generation }, body: template.body })
 
       const intoCaches = (generation: Generation) =>
