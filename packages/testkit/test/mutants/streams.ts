@@ -269,6 +269,17 @@ export const streams: ReadonlyArray<Mutant> = [
     "put - of a stream that fails after any number of bytes fails; the old blob and usage are as before"
   ),
 
+  {
+    ...ofStreaming(
+      "a put whose source is interrupted never ends",
+      (tier) =>
+        taking(tier, (body, header) => Effect.onInterrupt(collect(tier.name, body, header), () => Effect.never)),
+      "put - of a stream that is interrupted after any number of bytes fails; the old blob and usage are as before",
+      "put of a stream that is interrupted after 0 bytes did not end within 5 s"
+    ),
+    waits: true
+  },
+
   ofStreaming(
     "a source that dies leaves the key empty",
     (tier) =>

@@ -19,8 +19,7 @@ export const make = (): Reads => {
     stat: file.stat,
     sync: file.sync,
     seek: (offset, from) => file.seek(offset, from),
-    read: (buffer, options) =>
-      Effect.tap(file.read(buffer, options), (read) => Effect.sync(() => (total += read))),
+    read: (buffer, options) => Effect.tap(file.read(buffer, options), (read) => Effect.sync(() => (total += read))),
     readAlloc: (size, options) => file.readAlloc(size, options),
     truncate: (length) => file.truncate(length),
     write: (buffer) => file.write(buffer),

@@ -11,7 +11,7 @@ import * as Stream from "effect/Stream"
 import * as Fixtures from "../../Fixtures.ts"
 import * as Case from "../Case.ts"
 import * as expect from "../expect.ts"
-import { start, stop } from "../running.ts"
+import { ended, start, stop } from "../running.ts"
 import { mismatches } from "../mismatches.ts"
 import * as streams from "../streams.ts"
 
@@ -166,7 +166,8 @@ export const producing: ReadonlyArray<Case.Case> = [
           for (const length of lengths) {
             const before = Stream.fromIterable(streams.pieces(bytes.subarray(0, length), pieceBytes), { chunkSize: 1 })
 
-            const exit = yield* put(Stream.concat(before, ending))
+            const fiber = yield* start(put(Stream.concat(before, ending)))
+            const exit = yield* yield* ended(fiber, `put of a stream that ${label} after ${length} bytes`)
 
             assert.strictEqual(exit._tag, "Failure", `after ${length} bytes`)
           }
