@@ -27,6 +27,7 @@ import * as State from "./internal/state.ts"
 import * as Superseding from "./internal/superseding.ts"
 import * as Writes from "./internal/writes.ts"
 import type * as Key from "./Key.ts"
+import type { Leases } from "./Leases.ts"
 import type { Origin, OriginError } from "./Origin.ts"
 import type { Policy } from "./Policy.ts"
 import type * as Tier from "./Tier.ts"
@@ -69,6 +70,8 @@ export interface Options {
   readonly negativeTtl?: Duration.Input | undefined
   /** Carries invalidations between the nodes. Default: none. */
   readonly bus?: Bus | undefined
+  /** Lets one node at a time make what all would make, where a tier is shared. Default: none. */
+  readonly leases?: Leases | undefined
   /** Floors held at the same time; above, one floor for the whole chain takes their place. Default: 10,000. */
   readonly maxFloors?: number | undefined
   /** Headers kept in memory for `head`. Default: 10,000 (about 10 MB). */

@@ -4,8 +4,9 @@
  * Leases only save work. They may be lost, expire while the work goes on, or be given to two nodes: whoever relies on
  * them for more than that is wrong. What makes concurrent work right is "newer wins" on every tier.
  */
-import type * as Effect from "effect/Effect"
-import type * as Option from "effect/Option"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Semaphore from "effect/Semaphore"
 import type { Key } from "./Key.ts"
 
 /** What is to be done once: making the blob of this key for this chain. */
@@ -38,3 +39,29 @@ export interface Leases {
 
 /** No leases: every node does its own work. */
 export const none: Leases = { withLease: (_, { make }) => make }
+
+/** Leases between the chains of one process: for tests, and for several chains over the same store. */
+export const makeLocal = (): Leases => {
+  const held = new Map<string, { readonly semaphore: Semaphore.Semaphore; users: number }>()
+  return {
+    withLease: ({ chain, key }, { find, make }) =>
+      Effect.suspend(() => {
+        const name = `${chain} ${key.text}`
+        const entry = held.get(name) ?? { semaphore: Semaphore.makeUnsafe(1), users: 0 }
+        entry.users += 1
+        held.set(name, entry)
+        return entry.semaphore
+          .withPermit(
+            Effect.flatMap(find, Option.match({ onNone: () => make, onSome: (found) => Effect.succeed(found) }))
+          )
+          .pipe(
+            Effect.ensuring(
+              Effect.sync(() => {
+                entry.users -= 1
+                if (entry.users === 0) held.delete(name)
+              })
+            )
+          )
+      })
+  }
+}

@@ -4,6 +4,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { Blob } from "../Blob.ts"
 import type { Chain, Draft, Found, MakeError, NotFound } from "../Chain.ts"
@@ -47,7 +48,8 @@ export const make = <E, O>(state: State, origination: Origination<O> | undefined
   type LookError = Joining.LookError<O>
   type ProduceError = Joining.ProduceError<E, O>
 
-  const { absences, activities, caches, counters, floors, generations, headers, members, remember, store } = state
+  const { absences, activities, caches, counters, floors, generations, headers, leases, members, remember, store } =
+    state
   const { flights, join, launch } = Joining.make<E, O>(state, (key, flight) => fly(key, flight))
   /** Flights that make a stale blob anew. Readers find the stale one by themselves; who needs the new one waits for it. */
   const refreshes = new Flights<Flown>()
@@ -63,9 +65,35 @@ export const make = <E, O>(state: State, origination: Origination<O> | undefined
       sighting._tag === "Found"
         ? foundAt(flight, sighting)
         : sighting._tag === "Absent" && origination !== undefined
-          ? Effect.scoped(fromOrigin(key, flight, sighting.steps, origination))
+          ? Effect.scoped(
+              Effect.flatten(leased(key, flight, sighting.steps, fromOrigin(key, flight, sighting.steps, origination)))
+            )
           : orMake(key, flight, sighting)
     )
+
+  /**
+   * Lets one node of the deployment do the work, where there are leases; the others find what has come of it. Answers what
+   * is left to do.
+   */
+  const leased = <R>(
+    key: Key.Key,
+    flight: Flown,
+    before: ReadonlyArray<Step>,
+    work: Effect.Effect<Effect.Effect<void>, never, R>
+  ): Effect.Effect<Effect.Effect<void>, never, R> =>
+    leases === undefined
+      ? work
+      : leases.withLease(
+          { chain: state.name, key },
+          {
+            find: Effect.map(Lookup.blob(state, key), (again) =>
+              again._tag === "Found"
+                ? Option.some(foundAt(flight, { ...again, steps: [...before, ...again.steps] }))
+                : Option.none()
+            ),
+            make: work
+          }
+        )
 
   const foundAt = (flight: Flown, { position, steps, value }: Lookup.Sighting<Blob> & { _tag: "Found" }) =>
     Effect.clockWith((clock) => {
@@ -84,13 +112,13 @@ export const make = <E, O>(state: State, origination: Origination<O> | undefined
       return copyUp(value, faster, flight.activity)
     })
 
-  /** The tiers have nothing: what the origin has is made, stored, and then let go by the origin. */
+  /** The tiers have nothing: what the origin has is made and stored. Answers what is left to do: to let go of it there. */
   const fromOrigin = (
     key: Key.Key,
     flight: Flown,
     before: ReadonlyArray<Step>,
     { ask, settle }: Origination<O>
-  ): Effect.Effect<void, never, Scope.Scope> =>
+  ): Effect.Effect<Effect.Effect<void>, never, Scope.Scope> =>
     Effect.flatMap(ask(key), ({ began, sighting, step }) => {
       const steps = [...before, step]
       switch (sighting?._tag) {
@@ -103,9 +131,9 @@ export const make = <E, O>(state: State, origination: Origination<O> | undefined
             (made) => {
               if (Exit.isFailure(made)) {
                 const failure = unanswered<LookError>(made, unavailable(state, key.text))
-                return notMade(key, flight, failure, failure)
+                return Effect.as(notMade(key, flight, failure, failure), Effect.void)
               }
-              return Effect.flatMap(madeOf(key, flight, made.value, undefined), (isStored) => {
+              return Effect.map(madeOf(key, flight, made.value, undefined), (isStored) => {
                 // Whoever comes now finds it in the store.
                 flights.detach(key, flight)
                 return isStored ? settle(sighting, made.value.blob.header) : Effect.void
@@ -113,15 +141,15 @@ export const make = <E, O>(state: State, origination: Origination<O> | undefined
             }
           )
         case "LetGo":
-          return Effect.flatMap(Lookup.blob(state, key), (again) => {
+          return Effect.map(Lookup.blob(state, key), (again) => {
             const both = { ...again, steps: [...steps, ...again.steps] }
             return both._tag === "Found" ? foundAt(flight, both) : orMake(key, flight, both)
           })
         case "Nothing":
-          return orMake(key, flight, { _tag: "Absent", steps })
+          return Effect.succeed(orMake(key, flight, { _tag: "Absent", steps }))
         case "Skipped":
         case undefined:
-          return orMake(key, flight, { _tag: "Unproven", steps })
+          return Effect.succeed(orMake(key, flight, { _tag: "Unproven", steps }))
       }
     })
 
@@ -147,7 +175,9 @@ export const make = <E, O>(state: State, origination: Origination<O> | undefined
     Deferred.doneUnsafe(flight.looked, looked)
     const refreshing = refreshes.find(key)
     return refreshing === undefined
-      ? makeAnew(key, flight, flight.producer, steps, undefined)
+      ? Effect.flatten(
+          leased(key, flight, steps, Effect.as(makeAnew(key, flight, flight.producer, steps, undefined), Effect.void))
+        )
       : Effect.map(Effect.exit(Deferred.await(refreshing.made)), (made) => Joining.answer(flight, looked, made))
   }
 

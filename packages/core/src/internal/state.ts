@@ -14,6 +14,7 @@ import { Floors, type Mark } from "../Floor.ts"
 import * as Generation from "../Generation.ts"
 import type { Header } from "../Header.ts"
 import type * as Key from "../Key.ts"
+import type { Leases } from "../Leases.ts"
 import type { Origin } from "../Origin.ts"
 import type { Step } from "../Trail.ts"
 import { Absences } from "./Absences.ts"
@@ -34,6 +35,8 @@ export interface State {
   readonly members: ReadonlyArray<Member.Member>
   readonly origin: Member.OriginMember | undefined
   readonly bus: Bus | undefined
+  /** Only where some tier is shared: else no other node sees what this one has made. */
+  readonly leases: Leases | undefined
   readonly floors: Floors
   readonly activities: Activities
   /** Headers of the store's blobs; without a store nothing says that a blob is still there, and none are kept. */
@@ -92,6 +95,7 @@ export const make = Effect.fnUntraced(function* (options: Options, origin?: Pick
   const member = (role: Member.Member["role"], { policy, tier }: Link) => Member.make(tier, role, policy, common)
   const caches = yield* Effect.forEach(options.caches, (link) => member("cache", link))
   const store = options.store && (yield* member("store", options.store))
+  const members = store === undefined ? caches : [...caches, store]
   const producerTimeout = Duration.fromInputUnsafe(options.producerTimeout ?? "60 seconds")
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => (activities.closed = true)).pipe(
@@ -125,9 +129,10 @@ export const make = Effect.fnUntraced(function* (options: Options, origin?: Pick
     name: options.name,
     caches,
     store,
-    members: store === undefined ? caches : [...caches, store],
+    members,
     origin: origin && (yield* Member.makeOrigin(origin, common)),
     bus: options.bus,
+    leases: members.some(({ tier }) => tier.capabilities.shared) ? options.leases : undefined,
     floors,
     activities,
     headers,
