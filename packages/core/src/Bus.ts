@@ -21,7 +21,10 @@ export interface Invalidation {
   readonly generation: Generation
 }
 
-/** Messages may have been missed: every copy is compared with the store before it is served again. */
+/**
+ * Messages may have been missed: every copy is compared with the store before it is served again, also if the store's
+ * capabilities say that nobody else writes to it. Without a store there is nothing to compare with.
+ */
 export interface Gap {
   readonly _tag: "Gap"
 }
@@ -40,7 +43,7 @@ export class BusError extends Schema.TaggedError<BusError>("@terrace/core/BusErr
 export interface Bus {
   readonly publish: (invalidation: Invalidation) => Effect.Effect<void, BusError>
   /**
-   * What other nodes have written, from now on. Own messages may be among it. It begins with a `Gap` if messages may have
+   * What other nodes have written, from now on. Own messages may be among it, and change nothing. It begins with a `Gap` if messages may have
    * been missed before, and has one after every interruption.
    */
   readonly events: Stream.Stream<Event>

@@ -212,6 +212,8 @@ interface Unknown {
 class Model {
   readonly confirmed = new Map<string, { readonly generation: Generation; readonly at: number; readonly mark: Mark }>()
   readonly unknown: Array<Unknown> = []
+  /** Messages may have been missed. */
+  hasGap = false
   private readonly revalidates: boolean
 
   constructor(revalidates: boolean) {
@@ -239,7 +241,7 @@ class Model {
     const isSuspect = this.over(key).some(
       (write) => generation < write.below && (own === undefined || write.pending > 0 || own.mark < write.since)
     )
-    if (isSuspect || (own === undefined && (isInherited || this.revalidates))) return "unconfirmed"
+    if (isSuspect || (own === undefined && (isInherited || this.revalidates || this.hasGap))) return "unconfirmed"
     if (own === undefined || !this.revalidates) return "confirmed"
     const age = now - own.at
     if (age < 0 || age >= revalidateAfter) return "unconfirmed"
@@ -316,6 +318,7 @@ describe("Confirmations against a model that forgets nothing", () => {
             }
             case "Gap":
               gap = mark
+              model.hasGap = true
               model.confirmed.clear()
               real.forgetAll(mark)
               break

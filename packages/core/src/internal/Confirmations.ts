@@ -22,7 +22,6 @@ import { BoundedMap } from "./BoundedMap.ts"
 export type Standing = "confirmed" | "due" | "unconfirmed"
 
 interface Confirmed {
-  readonly group: string
   readonly generation: Generation
   /** When the store was asked, in milliseconds by the monotonic clock: one that is set back must not make it last longer. */
   readonly at: number
@@ -95,8 +94,7 @@ export class Confirmations {
   /** The store has this blob, or had it when it was asked: at `at` (milliseconds by the monotonic clock), `mark` of the sequence of floors. */
   confirm(header: Header, at: number, mark: Mark): void {
     if ((!this.isActive && !this.hasInherited) || mark < this.forgottenAt) return
-    const { key, generation } = header
-    this.confirmed.set(key.text, { group: key.group, generation, at, mark })
+    this.confirmed.set(header.key.text, { generation: header.generation, at, mark })
   }
 
   /** A write of `subject` at `generation` was acknowledged: no older copy is served any more, suspect or not. */
@@ -139,10 +137,14 @@ export class Confirmations {
     suspicion.since = mark
   }
 
-  /** What other nodes have written may have been missed: every copy is compared, from `mark` on, before it is served. */
+  /**
+   * What other nodes have written may have been missed: every copy is compared, from `mark` on, before it is served, also
+   * where nobody is said to write to the store too. There is no telling when the last old copy is gone, so it stays so.
+   */
   forgetAll(mark: Mark): void {
     this.confirmed.clear()
     this.forgottenAt = mark
+    this.everything = { below: Number.POSITIVE_INFINITY, since: mark, pending: 0 }
   }
 
   private get isSuspicious(): boolean {

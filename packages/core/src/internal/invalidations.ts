@@ -22,18 +22,28 @@ const concurrency = 64
 /** Whether the other nodes were told of a write; undefined: there is no bus. */
 export type Announced = "sent" | "failed" | undefined
 
+/** What a message is about, as floors name it. */
+const subjectOf = (group: string, name: string | undefined): string => (name === undefined ? group : `${group}/${name}`)
+
 /** Tells the other nodes; a message that is not sent never fails the write. */
 export const announce = (
-  { bus, name, scope }: State,
+  { bus, name, published, scope }: State,
   subject: { readonly group: string; readonly name?: string | undefined },
   generation: Generation
 ): Effect.Effect<Announced> =>
   bus === undefined
     ? Effect.undefined
     : bounded(
-        Effect.suspend(() =>
-          bus.publish({ _tag: "Invalidation", chain: name, group: subject.group, name: subject.name, generation })
-        ),
+        Effect.suspend(() => {
+          published.set(subjectOf(subject.group, subject.name), generation)
+          return bus.publish({
+            _tag: "Invalidation",
+            chain: name,
+            group: subject.group,
+            name: subject.name,
+            generation
+          })
+        }),
         deadline,
         scope,
         () => new BusError({ cause: new Error("no answer within one second") })
@@ -47,21 +57,23 @@ export const announce = (
         )
       )
 
-/** Messages may have been missed: nothing that was learned before is relied on. */
-const forgetAll = ({ absences, confirmations, floors }: State): void => {
-  confirmations.forgetAll(floors.mark())
+/** Messages may have been missed: nothing that was learned before is relied on, if there is a store that can be asked. */
+const forgetAll = ({ absences, confirmations, floors, store }: State): void => {
+  if (store !== undefined) confirmations.forgetAll(floors.mark())
   absences.forgetAll()
 }
 
 /** Takes note of a write that another node has made. */
 const learn = (
-  { activities, generations, storeWrites }: State,
+  { activities, generations, published, storeWrites }: State,
   { dropGroupInCaches, dropInCaches, learnOf, learnOfGroup }: Superseding,
   { generation, group, name }: Invalidation
 ): Effect.Effect<void> =>
   Effect.suspend(() => {
     // One that is no generation, or would leave no room for those that must follow, changes nothing.
     if (!Number.isSafeInteger(generation) || generation > greatest) return Effect.void
+    // It is this chain's own, or says the same: that has taken effect already.
+    if (published.get(subjectOf(group, name)) === generation) return Effect.void
     if (name === undefined) {
       if (!Key.isGroup(group)) return Effect.void
       generations.witness(generation)

@@ -19,6 +19,7 @@ import type { Origin } from "../Origin.ts"
 import type { Step } from "../Trail.ts"
 import { Absences } from "./Absences.ts"
 import { Activities } from "./activities.ts"
+import { BoundedMap } from "./BoundedMap.ts"
 import { Confirmations } from "./Confirmations.ts"
 import { HeaderCache } from "./HeaderCache.ts"
 import * as Member from "./member.ts"
@@ -37,6 +38,8 @@ export interface State {
   readonly bus: Bus | undefined
   /** Only where some tier is shared: else no other node sees what this one has made. */
   readonly leases: Leases | undefined
+  /** The generation of the last message about a subject, for those sent last: they may come back. */
+  readonly published: BoundedMap<string, Generation.Generation>
   readonly floors: Floors
   readonly activities: Activities
   /** Headers of the store's blobs; without a store nothing says that a blob is still there, and none are kept. */
@@ -84,6 +87,9 @@ export interface Counters {
   /** Results that were answered and not written back, since too many bytes were held. */
   unkept: number
 }
+
+/** Own messages that are known again when they come back. */
+const maxPublished = 1_000
 
 export const make = Effect.fnUntraced(function* (options: Options, origin?: Pick<Origin<unknown>, "name" | "policy">) {
   const scope = yield* Scope.make("parallel")
@@ -133,6 +139,7 @@ export const make = Effect.fnUntraced(function* (options: Options, origin?: Pick
     origin: origin && (yield* Member.makeOrigin(origin, common)),
     bus: options.bus,
     leases: members.some(({ tier }) => tier.capabilities.shared) ? options.leases : undefined,
+    published: new BoundedMap(maxPublished),
     floors,
     activities,
     headers,
