@@ -11,6 +11,7 @@ import * as Header from "../Header.ts"
 import type { Key } from "../Key.ts"
 import { isUnconfirmed, type Trail } from "../Trail.ts"
 import * as Comparison from "./comparison.ts"
+import { timed } from "./joining.ts"
 import * as Lookup from "./lookup.ts"
 import { type State, unavailable } from "./state.ts"
 import { steadyMillis } from "./steady.ts"
@@ -73,6 +74,7 @@ export const make = <O>(state: State, get: Chain<never, O>["get"]): Heads<O> => 
             activities.end(since)
           })
         ),
+        Effect.withSpan("Chain.head", { attributes: { chain: state.name, key: key.text } }),
         Effect.ignoreCause,
         Effect.forkIn(scope, { startImmediately: true }),
         Effect.as(answer)
@@ -99,8 +101,11 @@ export const make = <O>(state: State, get: Chain<never, O>["get"]): Heads<O> => 
         }
         const joined = running.get(key.text)
         return joined === undefined
-          ? Effect.flatMap(begin(key), (answer) => restore(Deferred.await(answer)))
-          : Effect.map(restore(Deferred.await(joined.answer)), (answer) => ({
+          ? timed(
+              state,
+              Effect.flatMap(begin(key), (answer) => restore(Deferred.await(answer)))
+            )
+          : Effect.map(timed(state, restore(Deferred.await(joined.answer))), (answer) => ({
               ...answer,
               trail: { ...answer.trail, joined: true }
             }))

@@ -1,6 +1,7 @@
 /**
  * The flights of a chain: who asks for a key joins the one that runs, or begins one, and waits for its answer.
  */
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -11,6 +12,7 @@ import * as Header from "../Header.ts"
 import type { Key } from "../Key.ts"
 import type { OriginError } from "../Origin.ts"
 import type { Trail } from "../Trail.ts"
+import type { ReadOutcome } from "./metrics.ts"
 import { type State, unavailable } from "./state.ts"
 import { steadyMillis } from "./steady.ts"
 
@@ -18,6 +20,23 @@ export type LookError<O> = ChainUnavailable | OriginError<O>
 export type ProduceError<E, O> = E | MakeError | OriginError<O>
 /** `E`: what its producer may fail with; `O`: what making a blob of what the origin has may fail with. */
 export type KeyFlight<E, O> = Flight<Found, NotFound, LookError<O>, Draft, E, ProduceError<E, O>>
+
+type Answer = { readonly _tag: "Found" | "NotFound"; readonly trail: Trail }
+
+const outcomeOf = (exit: Exit.Exit<Answer, unknown>): ReadOutcome => {
+  if (Exit.isFailure(exit)) return Cause.hasInterruptsOnly(exit.cause) ? "left" : "failed"
+  if (exit.value._tag === "NotFound") return "not-found"
+  return exit.value.trail.steps.some(({ outcome }) => outcome._tag === "Made") ? "made" : "hit"
+}
+
+/** Records how long a read waits for its answer. */
+export const timed = <A extends Answer, E>(state: State, read: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.clockWith((clock) => {
+    const began = steadyMillis(clock)
+    return Effect.onExit(read, (exit) =>
+      Effect.sync(() => state.onRead(outcomeOf(exit), (steadyMillis(clock) - began) / 1_000))
+    )
+  })
 
 export interface Joining<E, O> {
   /** Flights that can be joined. */
@@ -97,7 +116,10 @@ export const make = <E, O>(
             running.waiters += 1
             counters.joined += 1
             return Effect.map(
-              wait(running, of(running), restore, () => flights.detach(key, running)),
+              timed(
+                state,
+                wait(running, of(running), restore, () => flights.detach(key, running))
+              ),
               joining
             )
           }
@@ -110,7 +132,10 @@ export const make = <E, O>(
         flight.waiters = 1
         return Effect.andThen(
           launch(key, flight, flights, traced(producer === undefined ? "get" : "getOrMake", key, fly(key, flight))),
-          wait(flight, of(flight), restore, () => flights.detach(key, flight))
+          timed(
+            state,
+            wait(flight, of(flight), restore, () => flights.detach(key, flight))
+          )
         )
       })
     )

@@ -4,7 +4,7 @@
  * What is counted on every read is a plain number that is read when the metrics are; only the durations of calls that
  * leave the process are recorded as they happen.
  */
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
@@ -27,6 +27,7 @@ const descriptions: Readonly<Record<string, string>> = {
   terrace_declines: "Blobs that a tier would not take",
   terrace_promotions: "Copies of what a slower tier had",
   terrace_evictions: "Blobs that a tier has dropped to make room",
+  terrace_corrupt: "Blobs that a tier has found damaged and set aside",
   terrace_breaker_state: "0: closed, 1: half open, 2: open",
   terrace_repairs: "Copies that are out of date and could not be dropped yet",
   terrace_releases: "Blobs that an origin was asked to let go of, since the store has them",
@@ -83,7 +84,7 @@ const ofMember = (state: State, member: Member): ReadonlyArray<Series> => {
   const { counters } = member
   const tier = { tier: member.tier.name }
   const count = counting(member.tier.name)
-  const evictions = member.tier.evictions
+  const { corrupted, evictions } = member.tier
   return [
     ...ofAccess(member.tier.name, member),
     count("terrace_writes", { outcome: "stored" }, () => counters.stored),
@@ -95,6 +96,7 @@ const ofMember = (state: State, member: Member): ReadonlyArray<Series> => {
     count("terrace_declines", { reason: "expired" }, () => counters.declined.expired),
     count("terrace_promotions", {}, () => counters.promoted),
     ...(evictions === undefined ? [] : [count("terrace_evictions", {}, evictions)]),
+    ...(corrupted === undefined ? [] : [count("terrace_corrupt", {}, corrupted)]),
     { name: "terrace_repairs", kind: "gauge", attributes: tier, read: () => state.repairs.pendingIn(member) }
   ]
 }
@@ -139,7 +141,12 @@ const boundaries = [
   0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30
 ]
 
+/** How a read that left process memory has ended: `left` is a reader who did not wait. */
+export type ReadOutcome = "hit" | "made" | "not-found" | "failed" | "left"
+
 export interface Observer {
+  /** Records how long such a read took. */
+  readonly onRead: (outcome: ReadOutcome, seconds: number) => void
   /** Records how long a call into a tier took. */
   readonly onCall: (tier: string, operation: Operation, seconds: number) => void
   /** Shows the chain's numbers until the scope closes. */
@@ -151,25 +158,34 @@ export const observer = (chain: string): Effect.Effect<Observer> =>
   Effect.map(Effect.context(), (context) => {
     const durations = new Map<string, Metric.Histogram<number>>()
     let isOver = false
+    const record = (name: string, description: string, attributes: Attributes, seconds: number): void => {
+      // What ends after the chain must not bring its series back.
+      if (isOver) return
+      const id = [name, ...Object.values(attributes)].join(" ")
+      const known = durations.get(id)
+      const histogram =
+        known ?? Metric.histogram(name, { description, attributes: { chain, ...attributes }, boundaries })
+      if (known === undefined) durations.set(id, histogram)
+      histogram.updateUnsafe(seconds, context)
+    }
     return {
-      onCall: (tier, operation, seconds) => {
-        // A call that ends after the chain must not bring its series back.
-        if (isOver) return
-        const id = `${tier} ${operation}`
-        const known = durations.get(id)
-        const histogram =
-          known ??
-          Metric.histogram("terrace_call_seconds", {
-            description: "Time that calls into a tier took, until they were answered or given up",
-            attributes: { chain, tier, operation },
-            boundaries
-          })
-        if (known === undefined) durations.set(id, histogram)
-        histogram.updateUnsafe(seconds, context)
-      },
+      onRead: (outcome, seconds) =>
+        record(
+          "terrace_read_seconds",
+          "Time that reads took which process memory did not answer",
+          { outcome },
+          seconds
+        ),
+      onCall: (tier, operation, seconds) =>
+        record(
+          "terrace_call_seconds",
+          "Time that calls into a tier took, until they were answered or given up",
+          { tier, operation },
+          seconds
+        ),
       observe: (state) =>
         Effect.acquireRelease(
-          Effect.sync(() =>
+          Effect.map(warnOfNamesake(context, chain), () =>
             [
               ...ofChain(state),
               ...state.members.flatMap((member) => ofMember(state, member)),
@@ -184,6 +200,19 @@ export const observer = (chain: string): Effect.Effect<Observer> =>
             })
         )
     }
+  })
+
+/** Series of the same name and attributes are one: those of the later chain take the place of those of the earlier. */
+const warnOfNamesake = (context: Context.Context<never>, chain: string): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    for (const { attributes, id } of Context.get(context, Metric.MetricRegistry).values()) {
+      if (id === "terrace_flights" && attributes?.["chain"] === chain) {
+        return Effect.logWarning(
+          `two chains are named ${chain}, and only the metrics of the later one are shown: expected a name of its own for each, for example ${chain}-2`
+        )
+      }
+    }
+    return Effect.void
   })
 
 const register = (context: Context.Context<never>, chain: string, series: Series): Metric.Registration => {

@@ -66,6 +66,8 @@ export interface State {
   heldBytes: number
   readonly maxRemembered: number
   readonly counters: Counters
+  /** Records how long a read took that process memory did not answer. */
+  readonly onRead: Metrics.Observer["onRead"]
   /** Holds what runs in the background. */
   readonly scope: Scope.Scope
 }
@@ -173,6 +175,7 @@ export const make = Effect.fnUntraced(function* (options: Options, origin?: Pick
       absences: 0,
       unkept: 0
     },
+    onRead: observer.onRead,
     scope
   }
   yield* observer.observe(state)
