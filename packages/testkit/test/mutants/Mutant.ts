@@ -1,6 +1,7 @@
 /**
  * A tier with one bug, and the case of the suite that must notice it.
  */
+import type { Blob } from "@terrace/core/Blob"
 import type * as Key from "@terrace/core/Key"
 import type * as Header from "@terrace/core/Header"
 import type * as Tier from "@terrace/core/Tier"
@@ -94,3 +95,13 @@ export const overwrite =
   (tier: Tier.Tier): Tier.Tier["put"] =>
   (blob) =>
     Effect.andThen(tier.remove(blob.header.key, newest), tier.put(blob))
+
+/** A mutant that it takes the case some seconds to notice. */
+export const waiting = (mutant: Mutant): Mutant => ({ ...mutant, waits: true })
+
+/** Runs around every put that stores. */
+export const afterStored = (tier: Tier.Tier, act: (blob: Blob) => Effect.Effect<unknown>): Tier.Tier => ({
+  ...tier,
+  put: (blob, options) =>
+    Effect.tap(tier.put(blob, options), (write) => (write._tag === "Stored" ? act(blob) : Effect.void))
+})

@@ -1,29 +1,13 @@
-/** Bugs of bookkeeping in memory: budgets, lifetimes, steps that others see, and what is kept for ever. */
+/** Bugs of single steps: what others see of a put that is under way, what is kept exactly, what errors say. */
 import type { Blob } from "@terrace/core/Blob"
 import * as Body from "@terrace/core/Body"
 import * as Header from "@terrace/core/Header"
 import * as Key from "@terrace/core/Key"
 import * as Tier from "@terrace/core/Tier"
 import { TierError } from "@terrace/core/TierError"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { type Mutant, newest, ofMemory, overwrite, withHeader } from "./Mutant.ts"
-
-const charge = 2_048
-
-/** Runs around every put that stores. */
-const afterStored = (tier: Tier.Tier, act: (blob: Blob) => Effect.Effect<unknown>): Tier.Tier => ({
-  ...tier,
-  put: (blob, options) =>
-    Effect.tap(tier.put(blob, options), (write) => (write._tag === "Stored" ? act(blob) : Effect.void))
-})
-
-/** Adds bytes that are not there to the count. */
-const countingMore = (tier: Tier.Tier, more: () => number): Tier.Tier => ({
-  ...tier,
-  usage: Effect.map(tier.usage, (usage) => ({ ...usage, bytes: usage.bytes + more() }))
-})
+import { type Mutant, newest, ofMemory, overwrite, waiting, withHeader } from "./Mutant.ts"
 
 const describedAs = ({ header }: Blob, bytes: Uint8Array): Blob => ({
   header: Header.describe(header.key, bytes, header),
@@ -39,64 +23,7 @@ const byNumber = (tier: Tier.Tier, groupPrefix: string | undefined, from: number
     })
   )
 
-const waiting = (mutant: Mutant): Mutant => ({ ...mutant, waits: true })
-
 export const memory: ReadonlyArray<Mutant> = [
-  ofMemory(
-    "eviction forgets to subtract the bytes",
-    (tier) => {
-      let evicted = 0
-      const put: Tier.Tier["put"] = Effect.fnUntraced(function* (blob, options) {
-        const before = yield* tier.usage
-        const head = yield* tier.head(blob.header.key)
-        const write = yield* tier.put(blob, options)
-        const after = yield* tier.usage
-        const replaced = head._tag === "Hit" ? head.header.size + charge : 0
-        if (write._tag === "Stored" && after.bytes !== before.bytes) {
-          evicted += before.bytes - replaced + blob.header.size + charge - after.bytes
-        }
-        return write
-      })
-      return countingMore({ ...tier, put }, () => evicted)
-    },
-    "usage - is as before once all is removed, whatever was pushed out meanwhile"
-  ),
-
-  ofMemory(
-    "evictions are not counted",
-    (tier) => ({ ...tier, evictions: undefined }),
-    "usage - is as before once all is removed, whatever was pushed out meanwhile"
-  ),
-
-  waiting(
-    ofMemory(
-      "usage is never exact",
-      (tier) => ({ ...tier, usage: Effect.map(tier.usage, (usage) => ({ ...usage, exact: false })) }),
-      "usage - comes to be exact when nothing is running",
-      'given to the suite with `usage: "approximate"`'
-    )
-  ),
-
-  waiting(
-    ofMemory(
-      "native expiry is declared, and what has expired waits to be asked for",
-      (tier) => ({ ...tier, capabilities: { ...tier.capabilities, nativeExpiry: true } }),
-      "usage - counts nothing of what has expired, soon, where nativeExpiry is declared (test clock)"
-    )
-  ),
-
-  ofMemory(
-    "a put of what has expired drops what it would have replaced",
-    (tier) => ({
-      ...tier,
-      put: (blob, options) =>
-        Effect.tap(tier.put(blob, options), (write) =>
-          write._tag === "Declined" && write.why === "expired" ? tier.remove(blob.header.key, newest) : Effect.void
-        )
-    }),
-    "put - of a newer blob that is already past `expiresAt` keeps the old one"
-  ),
-
   ofMemory(
     "a streamed body is declined as too large",
     (tier) => ({
@@ -128,86 +55,6 @@ export const memory: ReadonlyArray<Mutant> = [
     "the tier that is named"
   ),
 
-  {
-    ...ofMemory(
-      "lifetimes are a day longer",
-      (tier) =>
-        withHeader(tier, (header) => ({
-          ...header,
-          expiresAt: header.expiresAt === undefined ? undefined : header.expiresAt + 86_400_000
-        })),
-      "get - answers Miss once a short lifetime has passed, by the backend's clock"
-    ),
-    clock: "live",
-    waits: true
-  },
-
-  {
-    ...ofMemory(
-      "lifetimes end too early",
-      (tier) => ({
-        ...withHeader(tier, (header) => ({
-          ...header,
-          expiresAt: header.expiresAt === undefined ? undefined : header.expiresAt - 700
-        })),
-        get: (key) =>
-          Effect.map(tier.get(key), (read) =>
-            read._tag === "Hit" && read.blob.header.expiresAt !== undefined
-              ? Tier.hit({
-                  header: { ...read.blob.header, expiresAt: read.blob.header.expiresAt + 700 },
-                  body: read.blob.body
-                })
-              : read
-          )
-      }),
-      "get - answers Miss once a short lifetime has passed, by the backend's clock",
-      "milliseconds before `expiresAt`"
-    ),
-    clock: "live"
-  },
-
-  ofMemory(
-    "removals are counted as evictions",
-    (tier) => {
-      let removals = 0
-      const remove: Tier.Tier["remove"] = (key, generation) => {
-        removals++
-        return tier.remove(key, generation)
-      }
-      return { ...tier, remove, evictions: () => (tier.evictions?.() ?? 0) + removals }
-    },
-    "usage - counts bytes and entries up and down, where it is exact"
-  ),
-
-  ofMemory(
-    "a refused put keeps its bytes reserved",
-    (tier) => {
-      let reserved = 0
-      const put: Tier.Tier["put"] = (blob, options) => {
-        reserved += blob.header.size
-        return Effect.tap(tier.put(blob, options), () => Effect.sync(() => (reserved -= blob.header.size)))
-      }
-      return countingMore({ ...tier, put }, () => reserved)
-    },
-    "usage - is as before after puts that were not stored and removals that found nothing"
-  ),
-
-  ofMemory(
-    "an interrupted put keeps its bytes reserved",
-    (tier) => {
-      let reserved = 0
-      const put: Tier.Tier["put"] = (blob, options) =>
-        Effect.gen(function* () {
-          reserved += blob.header.size
-          const exit = yield* Effect.exit(tier.put(blob, options))
-          reserved -= blob.header.size
-          return yield* exit
-        })
-      return countingMore({ ...tier, put }, () => reserved)
-    },
-    "put - over an old blob, interrupted after any number of steps, leaves the old blob or the new; a later put works"
-  ),
-
   waiting(
     ofMemory(
       "a put that is interrupted never ends",
@@ -219,51 +66,6 @@ export const memory: ReadonlyArray<Mutant> = [
       "put - over an old blob, interrupted after any number of steps, leaves the old blob or the new; a later put works",
       "put, interrupted after 1 steps, did not end within 5 s of its interruption"
     )
-  ),
-
-  ofMemory(
-    "lifetimes count the time that has passed, not what the clock says",
-    (tier) => {
-      const dueAt = new Map<string, number>()
-      let passed = 0
-      let last: number | undefined
-      const tick = Effect.map(Clock.currentTimeMillis, (now) => {
-        passed += Math.max(0, now - (last ?? now))
-        last = now
-        return now
-      })
-      const expire = (key: Key.Key) =>
-        Effect.flatMap(tick, () =>
-          (dueAt.get(key.text) ?? Number.POSITIVE_INFINITY) <= passed ? tier.remove(key, newest) : Effect.void
-        )
-      return {
-        ...tier,
-        get: (key) => Effect.andThen(expire(key), tier.get(key)),
-        head: (key) => Effect.andThen(expire(key), tier.head(key)),
-        put: (blob, options) =>
-          Effect.flatMap(tick, (now) => {
-            const { expiresAt, key } = blob.header
-            dueAt.set(key.text, passed + (expiresAt ?? Number.POSITIVE_INFINITY) - now)
-            return tier.put(blob, options)
-          })
-      }
-    },
-    "get - answers while the clock goes back, and Miss when it has come to `expiresAt` again"
-  ),
-
-  ofMemory(
-    "an expired blob is Removed",
-    (tier) => {
-      const there = new Set<string>()
-      return {
-        ...afterStored(tier, ({ header }) => Effect.sync(() => there.add(header.key.text))),
-        remove: (key, generation) =>
-          Effect.map(tier.remove(key, generation), (removal) =>
-            there.delete(key.text) && removal._tag === "Absent" ? Tier.removed : removal
-          )
-      }
-    },
-    "remove and removeGroup - count a blob past `expiresAt` as absent, of whatever generation"
   ),
 
   ofMemory(
@@ -484,37 +286,5 @@ export const memory: ReadonlyArray<Mutant> = [
     (tier) =>
       withHeader(tier, (header) => ({ ...header, createdAt: JSON.parse(JSON.stringify(header.createdAt)) as number })),
     "put - keeps times that are no finite numbers exactly, or refuses them"
-  ),
-
-  ofMemory(
-    "one read in seven is Skipped",
-    (tier) => {
-      let reads = 0
-      return { ...tier, get: (key) => (++reads % 7 === 0 ? Effect.succeed(Tier.skipped("busy")) : tier.get(key)) }
-    },
-    "a chain of this tier alone as a cache - counts a hit or a miss for every read"
-  ),
-
-  ofMemory(
-    "a record of each key that was put stays",
-    (tier) => {
-      const seen = new Map<string, number>()
-      return afterStored(tier, ({ header }) => Effect.sync(() => seen.set(header.key.text, header.generation)))
-    },
-    "memory of the process - does not grow with the number of keys that were ever asked for",
-    "bytes per key: "
-  ),
-
-  ofMemory(
-    "a record of each key that was asked for in vain stays",
-    (tier) => {
-      const seen = new Set<string>()
-      return {
-        ...tier,
-        get: (key) =>
-          Effect.tap(tier.get(key), (read) => Effect.sync(() => (read._tag === "Miss" ? seen.add(key.text) : seen)))
-      }
-    },
-    "memory of the process - does not grow with the number of keys that were ever asked for"
   )
 ]
