@@ -182,20 +182,24 @@ describe("a header that is remembered", () => {
 })
 
 describe("a write of unknown outcome", () => {
-  it.effect("that an acknowledged one has followed makes nothing suspect, however many there are", () =>
-    Effect.gen(function* () {
-      const store = yield* remote("store")
-      const { chain } = yield* over(store.tier)
-      yield* chain.put(key, draft("x"))
-      const lost = new Unavailable({ cause: "lost" })
-      for (let index = 0; index < 1_001; index++) {
-        const at = Key.makeUnsafe("other", `v${index}`)
-        store.lose("put", lost, 1)
-        yield* Effect.flip(chain.put(at, draft("lost")))
-        yield* chain.put(at, draft("acknowledged"))
-      }
+  const lost = new Unavailable({ cause: "lost" })
+  for (const [what, write] of [
+    ["put of a key", ({ put }: Chain.Chain<string>, group: string) => put(Key.makeUnsafe(group, "x"), draft("x"))],
+    ["removal of a group", ({ removeGroup }: Chain.Chain<string>, group: string) => removeGroup(group)]
+  ] as const) {
+    it.effect(`makes nothing suspect once a ${what} has followed that was acknowledged, however many there are`, () =>
+      Effect.gen(function* () {
+        const store = yield* remote("store")
+        const { chain } = yield* over(store.tier)
+        yield* chain.put(key, draft("x"))
+        for (let index = 0; index < 1_001; index++) {
+          store.lose(what === "put of a key" ? "put" : "removeGroup", lost, 1)
+          yield* Effect.flip(Effect.asVoid<unknown, unknown, never>(write(chain, `group${index}`)))
+          yield* Effect.asVoid<unknown, unknown, never>(write(chain, `group${index}`))
+        }
 
-      assert.deepStrictEqual(outcomes(yield* chain.get(key)), ["memory Hit"])
-    })
-  )
+        assert.deepStrictEqual(outcomes(yield* chain.get(key)), ["memory Hit"])
+      })
+    )
+  }
 })

@@ -5,20 +5,27 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
 import { vi } from "vitest"
+import type { Blob } from "../src/Blob.ts"
 import type * as FlightModule from "../src/Flight.ts"
 import type * as FloorModule from "../src/Floor.ts"
 import type * as HeaderModule from "../src/Header.ts"
+import * as Header from "../src/Header.ts"
 import type * as AbsencesModule from "../src/internal/Absences.ts"
+import type * as ConfirmationsModule from "../src/internal/Confirmations.ts"
 import type * as TeesModule from "../src/internal/Tees.ts"
 import type * as CachesModule from "../src/internal/caches.ts"
 import type * as ComparisonModule from "../src/internal/comparison.ts"
 import type * as FrontModule from "../src/internal/front.ts"
 import type * as LookupModule from "../src/internal/lookup.ts"
+import type * as OriginationModule from "../src/internal/origination.ts"
 import type * as RepairsModule from "../src/internal/repairs.ts"
 import type { State } from "../src/internal/state.ts"
 import type * as UndoModule from "../src/internal/undo.ts"
+import type * as WritesModule from "../src/internal/writes.ts"
+import type { Key } from "../src/Key.ts"
+import type { Trail } from "../src/Trail.ts"
 import { run } from "./model/run.ts"
-import { Script } from "./model/Script.ts"
+import { Script, type Step } from "./model/Script.ts"
 import type * as World from "./model/World.ts"
 
 /** A module in the place of one of the sources. */
@@ -27,6 +34,8 @@ interface Module {
   readonly mutate: (original: () => Promise<unknown>) => Promise<object>
 }
 
+type Where = Omit<Partial<Script>, "steps"> & { readonly only?: ReadonlyArray<Step["_tag"]> }
+
 interface Mutant extends Module {
   /** The bug; `path` is the module that has it. */
   readonly name: string
@@ -34,8 +43,8 @@ interface Mutant extends Module {
   readonly under?: Module | undefined
   /** What some broken promise says. */
   readonly breaks: RegExp
-  /** Where the bug can show: scripts get these settings. */
-  readonly where: Partial<Script>
+  /** Where the bug can show: scripts get these settings, and keep only steps of these kinds, if any are named. */
+  readonly where: Where
 }
 
 /** What `change` answers takes the place of the exports of a module. */
@@ -53,9 +62,15 @@ const mutant = <M extends object>(
   path: string,
   breaks: RegExp,
   change: (module: M) => Partial<M>,
-  where: Partial<Script> = {},
+  where: Where = {},
   under?: Module
-): Mutant => ({ name, breaks, where, under, ...changed(path, change) })
+): Mutant => ({
+  name,
+  breaks,
+  where: { isTwofold: false, hasOrigin: false, ...where },
+  under,
+  ...changed(path, change)
+})
 
 /** What an object has, but for some of it. */
 const except = <A extends object>(object: A, changes: Partial<A>): A =>
@@ -69,7 +84,7 @@ const blindGlance = (
   what: string,
   breaks: RegExp,
   blind: (state: State) => Partial<State>,
-  where: Partial<Script> = {},
+  where: Where = {},
   under?: Module
 ): Mutant =>
   mutant<typeof FrontModule>(
@@ -171,7 +186,7 @@ const mutants: ReadonlyArray<Mutant> = [
   mutant<typeof HeaderModule>(
     "a blob past its expiresAt is served",
     "../src/Header.ts",
-    /nothing is answered after its expiresAt/,
+    /nothing is answered after its expiresAt|at rest a read answers what the store has/,
     () => ({ isExpired: () => false })
   ),
   mutant<typeof UndoModule>(
@@ -222,12 +237,112 @@ const mutants: ReadonlyArray<Mutant> = [
     {
       composition: "disk-store",
       streams: true,
-      restarts: false,
-      isFaultless: false,
-      secondTouch: false,
-      isShared: false,
-      retries: false
+      chunkMillis: 10,
+      only: ["Get", "GetOrMake", "Remove", "Wait"],
+      isFaultless: true,
+      secondTouch: true
     }
+  ),
+  mutant<typeof CachesModule>(
+    "a copy that is tried again is not held to what was acknowledged between its tries",
+    "../src/internal/caches.ts",
+    /at rest a read answers what the store has|nothing removed comes back|took the place of/,
+    ({ promote }) => ({
+      promote: (state, ...rest) => {
+        let looks = 0
+        // The first look is before the first try, and every second one after that before a try is sent.
+        const discards: State["floors"]["discards"] = (...args) => ++looks % 2 === 1 && state.floors.discards(...args)
+        return promote({ ...state, floors: except(state.floors, { discards }) }, ...rest)
+      }
+    }),
+    { composition: "memory-disk-store", retries: true, restarts: false, isFaultless: false, streams: false }
+  ),
+  mutant<typeof WritesModule>(
+    "the condition of a put is not sent to the store",
+    "../src/internal/writes.ts",
+    /a write whose condition does not hold is refused/,
+    ({ make }) => ({
+      make: (state, superseding) => {
+        const { store } = state
+        if (store === undefined) return make(state, superseding)
+        const tier = { ...store.tier, put: (blob: Blob) => store.tier.put(blob) }
+        return make({ ...state, store: { ...store, tier } }, superseding)
+      }
+    }),
+    { composition: "memory-store" }
+  ),
+  mutant<typeof ConfirmationsModule>(
+    "a copy is confirmed for ever",
+    "../src/internal/Confirmations.ts",
+    /at rest a read answers what the store has|nothing removed comes back|no value is older/,
+    ({ Confirmations }) => ({
+      Confirmations: class extends Confirmations {
+        override standing(): "confirmed" {
+          return "confirmed"
+        }
+      }
+    }),
+    { composition: "memory-store", isTwofold: true, restarts: false }
+  ),
+  mutant<typeof AbsencesModule>(
+    "an absence is remembered for ever",
+    "../src/internal/Absences.ts",
+    /never NotFound for an acknowledged blob|at rest a read answers what the store has/,
+    ({ Absences }) => ({
+      Absences: class extends Absences {
+        override find(key: Key): Trail | undefined {
+          return super.find(key, 0n)
+        }
+      }
+    }),
+    { composition: "memory-store", isTwofold: true, restarts: false }
+  ),
+  mutant<typeof OriginationModule>(
+    "the origin lets go of what was made before the store has it",
+    "../src/internal/origination.ts",
+    /nothing is let go of that the store does not have/,
+    ({ make }) => ({
+      make: (state, origin, member, writes) => {
+        const origination = make(state, origin, member, writes)
+        return {
+          settle: () => Effect.void,
+          ask: (key) =>
+            Effect.map(origination.ask(key), (asked) => {
+              const { sighting } = asked
+              if (sighting?._tag !== "Holding") return asked
+              const letGo = (bytes: Uint8Array) =>
+                Effect.ignore(
+                  sighting.release?.(
+                    Header.describe(key, bytes, { contentType: "text/plain", generation: 1, createdAt: 0 })
+                  ) ?? Effect.void
+                )
+              return {
+                ...asked,
+                sighting: { ...sighting, make: Effect.tap(sighting.make, ({ bytes }) => letGo(bytes)) }
+              }
+            })
+        }
+      }
+    }),
+    { composition: "memory-store", hasOrigin: true }
+  ),
+  mutant<typeof OriginationModule>(
+    "an origin that cannot say is taken to have nothing",
+    "../src/internal/origination.ts",
+    /never NotFound for what the origin has offered/,
+    ({ make }) => ({
+      make: (state, origin, member, writes) => {
+        const origination = make(state, origin, member, writes)
+        return {
+          ...origination,
+          ask: (key) =>
+            Effect.map(origination.ask(key), (asked) =>
+              asked.sighting === undefined ? { ...asked, sighting: { _tag: "Nothing" } } : asked
+            )
+        }
+      }
+    }),
+    { composition: "memory-store", hasOrigin: true, isFaultless: false }
   ),
   blindGlance("below a floor", outdated, ({ floors }) => ({ floors: except(floors, { discards: () => false }) })),
   blindGlance(
@@ -263,12 +378,13 @@ const mutants: ReadonlyArray<Mutant> = [
 ]
 
 /** Runs until a promise is broken, and answers what was; empty: none was in `runs` runs. */
-const firstBroken = (makeChain: World.MakeChain, where: Partial<Script>, runs = 2_000) =>
+const firstBroken = (makeChain: World.MakeChain, { only, ...where }: Where, runs = 2_000) =>
   Effect.gen(function* () {
     for (let batch = 0; batch < runs / 50; batch++) {
       const scripts = yield* Arbitrary.sampleEffect(Arbitrary.schema(Script), { count: 50, size: 60, seed: batch })
       for (const script of scripts) {
-        const broken = yield* run({ ...script, ...where }, makeChain)
+        const steps = only === undefined ? script.steps : script.steps.filter(({ step }) => only.includes(step._tag))
+        const broken = yield* run({ ...script, ...where, steps }, makeChain)
         if (broken.length > 0) return broken
       }
     }

@@ -27,6 +27,7 @@ describe("an undo", () => {
       const undo = yield* fork(writes.undoing(key, Effect.andThen(Effect.yieldNow, step("undo"))))
       const late = yield* fork(writes.during(key.text, step("late")))
       yield* writes.during(sibling.text, step("of another key"))
+      yield* Effect.replicateEffect(Effect.yieldNow, 10)
       assert.deepStrictEqual(log, ["of another key"])
       yield* Deferred.succeed(gate, undefined)
       yield* Effect.forEach([early, undo, late], Fiber.await)

@@ -1,25 +1,34 @@
 /**
- * The tiers of a run, and the processes that use them one after another.
+ * The tiers of a run, and the processes that use them: one after another, on one node or on two.
  *
- * Memory is the process's own; disk and store outlive it. Every tier has faults of its own on the way to it. A process
+ * Memory is the process's own, the disk the node's; it and the store outlive the process. Every tier has faults of its own on the way to it. A process
  * that is killed reaches nothing any more, whatever it was doing.
  */
 import { ChaosTier } from "@terrace/testkit"
 import * as MemoryTier from "@terrace/tier-memory/MemoryTier"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Bus from "../../src/Bus.ts"
 import type { Blob } from "../../src/Blob.ts"
 import * as Body from "../../src/Body.ts"
 import type * as Chain from "../../src/Chain.ts"
+import type { Key } from "../../src/Key.ts"
+import type { OriginError } from "../../src/Origin.ts"
 import type { Policy } from "../../src/Policy.ts"
 import { hit, type Tier } from "../../src/Tier.ts"
 import { Gone, TierError } from "../../src/TierError.ts"
-import type { Script } from "./Script.ts"
+import * as Offers from "./Offers.ts"
+import { hasOrigin, hasStore, isTwofold, type Script } from "./Script.ts"
 
 export type MakeChain = typeof Chain.make
+
+/** Milliseconds that another node's write may stay unnoticed by who has a copy, and by who has found nothing. */
+export const revalidateAfter = 1_000
+export const negativeTtl = 500
 
 /** One after another less well: the rates of each fault. */
 const levels: ReadonlyArray<number> = [0, 0.03, 0.1, 0.3]
@@ -42,9 +51,17 @@ const storeFaults = (rate: number): ChaosTier.Plan => ({ ...cacheFaults(rate), c
 /** Of memory, disk and store. */
 const faultsOf = [memoryFaults, cacheFaults, storeFaults]
 
+/** What is asked of a chain, with an origin or without. */
+type Driven = Pick<
+  Chain.Chain<string, OriginError<string>>,
+  "get" | "head" | "getOrMake" | "put" | "remove" | "removeGroup" | "idle"
+>
+
 export interface Process {
-  readonly chain: Chain.Chain<string>
+  readonly chain: Driven
   readonly faults: ReadonlyArray<ChaosTier.Chaos>
+  /** The metrics of its chain. */
+  readonly registry: Metric.MetricRegistry
   /** Ends in order: what runs is finished. */
   readonly close: Effect.Effect<void>
   /** Reaches its tiers no more. */
@@ -52,21 +69,32 @@ export interface Process {
 }
 
 export interface World {
-  readonly disk: Tier
+  /** By node; past its faults. */
+  readonly disks: ReadonlyArray<Tier>
   readonly store: Tier
-  readonly begin: Effect.Effect<Process>
+  readonly offers: Offers.Offers
+  /** Share of the messages between the nodes that is lost. */
+  losses: number
+  readonly begin: (node: number) => Effect.Effect<Process>
 }
 
-export const make = (script: Script, makeChain: MakeChain): Effect.Effect<World> =>
+/** How the run that the world is for counts, and what it has done. */
+export interface Book {
+  readonly count: () => number
+  readonly wasWritten: (key: Key, since: number) => boolean
+}
+
+export const make = (script: Script, makeChain: MakeChain, { count, wasWritten }: Book): Effect.Effect<World> =>
   Effect.gen(function* () {
-    const outer = (name: string, shared: boolean) =>
-      Effect.map(MemoryTier.make({ name, maxBytes: 1_000_000 }), (tier) =>
-        outliving(script.streams ? streaming(tier) : tier, shared)
-      )
-    const disk = yield* outer("disk", false)
-    const store = yield* outer("store", script.isShared)
+    const isShared = script.isShared || isTwofold(script)
+    const kept = (name: string) => MemoryTier.make({ name, maxBytes: 1_000_000 })
+    const outer = (tier: Tier, shared: boolean) =>
+      outliving(script.streams ? streaming(tier, script.chunkMillis) : tier, shared)
+    const disks = yield* Effect.all([kept("disk"), kept("disk")])
+    const store = yield* kept("store")
+    const offers = Offers.make(store, dice(script.seed + 1), count, wasWritten)
+    const bus = Bus.makeLocal()
     let processes = 0
-    const hasStore = script.composition !== "memory-disk"
 
     const policy: Policy = {
       deadline: "50 millis",
@@ -74,56 +102,95 @@ export const make = (script: Script, makeChain: MakeChain): Effect.Effect<World>
       retry: script.retries ? Schedule.max([Schedule.spaced("5 millis"), Schedule.recurs(1)]) : undefined
     }
 
-    const begin = Effect.gen(function* () {
-      const number = processes++
-      let isKilled = false
-      const memory = yield* MemoryTier.make({ maxBytes: 1_000_000 })
-      const faults = [memory, disk, store].map((tier, index) =>
-        ChaosTier.make(
-          untilKilled(tier, () => isKilled),
-          {
-            seed: script.seed + 31 * number + index,
-            faults: {},
-            maxDelay: "30 millis",
-            lateBy: "200 millis"
-          }
+    const begin = (node: number) =>
+      Effect.gen(function* () {
+        const number = processes++
+        let isKilled = false
+        const memory = yield* MemoryTier.make({ maxBytes: 1_000_000 })
+        const disk = disks[node] ?? disks[0]
+        const faults = [memory, outer(disk, false), outer(store, isShared)].map((tier, index) =>
+          ChaosTier.make(
+            untilKilled(tier, () => isKilled),
+            {
+              seed: script.seed + 31 * number + index,
+              faults: {},
+              maxDelay: "30 millis",
+              lateBy: "200 millis"
+            }
+          )
         )
-      )
-      const [faultyMemory, diskTier, storeTier] = faults.map(({ tier }) => tier)
-      if (faultyMemory === undefined || diskTier === undefined || storeTier === undefined)
-        return yield* Effect.die("tiers")
-      const memoryTier: Tier = { ...faultyMemory, peek: script.peeks ? memory.peek : undefined }
-      const scope = yield* Scope.make()
-      const chain = yield* makeChain<string>({
-        name: "model",
-        caches: [
-          {
-            name: "memory",
-            tier: memoryTier,
-            policy: {
-              // Without faults it is used as it is by default, which is without a guard.
-              deadline: script.isFaultless ? undefined : "50 millis",
-              secondTouch: script.secondTouch
-            } satisfies Policy
-          },
-          { name: "disk", tier: diskTier, policy }
-        ].filter(({ name }) => script.composition.split("-").includes(name)),
-        store: hasStore ? { tier: storeTier, policy } : undefined,
-        producerTimeout: "150 millis",
-        revalidateAfter: "1 second",
-        maxFloors: 8,
-        maxRemembered: 8,
-        maxHeaders: 2
-      }).pipe(Scope.provide(scope))
-      return {
-        chain,
-        faults,
-        close: Scope.close(scope, Exit.void),
-        kill: Effect.sync(() => (isKilled = true))
-      }
-    })
-    return { disk, store, begin }
+        const [faultyMemory, diskTier, storeTier] = faults.map(({ tier }) => tier)
+        if (faultyMemory === undefined || diskTier === undefined || storeTier === undefined)
+          return yield* Effect.die("tiers")
+        const memoryTier: Tier = { ...faultyMemory, peek: script.peeks ? memory.peek : undefined }
+        const scope = yield* Scope.make()
+        const registry: Metric.MetricRegistry = new Map()
+        const options: Chain.Options = {
+          name: "model",
+          caches: [
+            {
+              name: "memory",
+              tier: memoryTier,
+              policy: {
+                // Without faults it is used as it is by default, which is without a guard.
+                deadline: script.isFaultless ? undefined : "50 millis",
+                secondTouch: script.secondTouch
+              } satisfies Policy
+            },
+            { name: "disk", tier: diskTier, policy: { ...policy, secondTouch: script.secondTouch } }
+          ].filter(({ name }) => script.composition.split("-").includes(name)),
+          store: hasStore(script) ? { tier: storeTier, policy } : undefined,
+          producerTimeout: "150 millis",
+          revalidateAfter,
+          negativeTtl,
+          bus: isTwofold(script)
+            ? losing(
+                bus,
+                dice(script.seed + 2 + number),
+                () => self.losses,
+                () => isKilled
+              )
+            : undefined,
+          maxFloors: 8,
+          maxRemembered: 8,
+          maxHeaders: 2
+        }
+        const made: Effect.Effect<Driven, never, Scope.Scope> = hasOrigin(script)
+          ? makeChain<string, string>({ ...options, origin: offers.untilKilled(() => isKilled) })
+          : makeChain<string>(options)
+        const chain = yield* made.pipe(Scope.provide(scope), Effect.provideService(Metric.MetricRegistry, registry))
+        return {
+          chain,
+          faults,
+          registry,
+          close: Scope.close(scope, Exit.void),
+          kill: Effect.sync(() => (isKilled = true))
+        }
+      })
+    const self: World = { disks, store, offers, losses: 0, begin }
+    return self
   })
+
+/** Numbers from 0 to below 1, the same for the same seed (a linear congruential generator). */
+const dice = (seed: number) => {
+  let state = seed >>> 0
+  return (): number => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return state / 4_294_967_296
+  }
+}
+
+/** A node's end of a bus that loses messages, tells of some of that as a gap, and now and then sends nothing. */
+const losing = (bus: Bus.Bus, roll: () => number, rate: () => number, isKilled: () => boolean): Bus.Bus => ({
+  publish: (invalidation) =>
+    Effect.suspend(() => {
+      if (isKilled()) return Effect.never
+      return roll() < rate() / 3 ? Effect.fail(new Bus.BusError({ cause: "injected" })) : bus.publish(invalidation)
+    }),
+  events: Stream.flatMap(bus.events, (event) =>
+    roll() >= rate() ? Stream.succeed(event) : roll() < 0.5 ? Stream.empty : Stream.succeed<Bus.Event>({ _tag: "Gap" })
+  )
+})
 
 /** Puts the faults of a tier at a level; 4: it is down. */
 export const degrade = (chaos: ChaosTier.Chaos, tier: number, level: number): Effect.Effect<void> =>
@@ -132,11 +199,11 @@ export const degrade = (chaos: ChaosTier.Chaos, tier: number, level: number): Ef
 /** To a chain, a tier that lies outside the process. */
 const outliving = (tier: Tier, shared: boolean): Tier => ({
   ...tier,
-  capabilities: { ...tier.capabilities, persistent: true, shared }
+  capabilities: { ...tier.capabilities, persistent: true, durable: true, shared }
 })
 
-/** Delivers every body in three chunks, a millisecond apart, as long as the tier has it. */
-const streaming = (tier: Tier): Tier => {
+/** Delivers every body in three chunks, some time apart, as long as the tier has it. */
+const streaming = (tier: Tier, chunkMillis: number): Tier => {
   const open = ({ body, header }: Blob): Body.Streamed =>
     Body.streamed(header.size, (range) =>
       Stream.unwrap(
@@ -149,7 +216,7 @@ const streaming = (tier: Tier): Tier => {
           const third = Math.ceil(bytes.byteLength / 3)
           return Stream.fromIterable([0, 1, 2].map((index) => bytes.subarray(index * third, (index + 1) * third))).pipe(
             Stream.rechunk(1),
-            Stream.tap(() => Effect.sleep(1))
+            Stream.tap(() => Effect.sleep(chunkMillis))
           )
         })
       )
