@@ -62,7 +62,8 @@ debug rocksdb = 0
 debug mon = 0
 debug osd = 0
 debug rgw = 0
-rgw frontends = beast port=$PORT
+# small answers at once: the kernel would hold them back for 40 ms
+rgw frontends = beast port=$PORT tcp_nodelay=1
 rgw run sync thread = false
 rgw enable usage log = false
 rgw thread pool size = 64

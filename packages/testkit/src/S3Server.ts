@@ -41,6 +41,12 @@ export interface S3 extends Container.Control, Credentials {
   readonly stranger: Credentials
   /** Makes an empty bucket with a name that no other has, and answers the name. It goes with the server. */
   readonly createBucket: Effect.Effect<string, ContainerError>
+  /**
+   * Runs `radosgw-admin` inside, for example to set a quota or a rate limit:
+   * `admin(["quota", "set", "--quota-scope=bucket", "--bucket=b", "--max-size=4096"])`. Answers what it has printed. It
+   * takes half a minute soon after a restart: it waits for the gateway that was ended.
+   */
+  readonly admin: (command: ReadonlyArray<string>) => Effect.Effect<string, ContainerError>
 }
 
 export class S3Server extends Context.Service<S3Server, S3>()("@terrace/testkit/S3Server") {}
@@ -108,7 +114,8 @@ export const make = Effect.fnUntraced(function* (
     forcePathStyle: true,
     ...owner,
     stranger,
-    createBucket: createBucket(image, endpoint)
+    createBucket: createBucket(image, endpoint),
+    admin: (command) => container.exec(["radosgw-admin", ...command])
   }
 })
 

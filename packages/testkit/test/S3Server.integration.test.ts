@@ -50,6 +50,21 @@ describe("S3Server", () => {
       })
     )
 
+    it.effect("admin - sets a quota, which the server then holds", () =>
+      Effect.gen(function* () {
+        const server = yield* S3Server.S3Server
+        const Bucket = yield* server.createBucket
+        const client = yield* clientOf(server)
+
+        yield* server.admin(["quota", "set", "--quota-scope=bucket", `--bucket=${Bucket}`, "--max-size=4096"])
+        yield* server.admin(["quota", "enable", "--quota-scope=bucket", `--bucket=${Bucket}`])
+
+        const put = new PutObjectCommand({ Bucket, Key: "a", Body: Buffer.alloc(100_000) })
+        const refusal: unknown = yield* Effect.promise(() => client.send(put).catch((cause: unknown) => cause))
+        assert.strictEqual(refusal instanceof Error && refusal.name, "QuotaExceeded")
+      })
+    )
+
     it.effect("pause - answers nothing until unpause", () =>
       Effect.gen(function* () {
         const server = yield* S3Server.S3Server
