@@ -45,20 +45,21 @@ export class Repairs {
 
   /**
    * Sees to it that `action` succeeds some day; until then copies of `subject` of at most `upTo` are not served. What
-   * adds to a repair of the same `id` only raises its generation.
+   * adds to a repair of the same `id` only raises its generation. `onRefused` runs instead where there are too many.
    */
   begin(
     member: Member,
     subject: string,
     upTo: Generation,
     action: (upTo: Generation) => Effect.Effect<unknown, TierError>,
-    id = subject
+    id = subject,
+    onRefused: Effect.Effect<void> = Effect.void
   ): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (member.isDistrusted) return Effect.void
       const repairs = this.pending.get(member) ?? new Map<string, Repair>()
       const running = repairs.get(id)
-      if (running === undefined && repairs.size >= limit) return this.overflow(member)
+      if (running === undefined && repairs.size >= limit) return Effect.andThen(this.overflow(member), onRefused)
       this.pending.set(member, repairs)
       this.floors.pin(subject, upTo + 1)
       if (running !== undefined) {
@@ -104,7 +105,7 @@ export class Repairs {
     return Effect.suspend(() => {
       const tier = member.tier.name
       if (member.role === "store")
-        return Effect.logError(`more than ${limit} late writes cannot be undone tier=${tier}`)
+        return Effect.logError(`more than ${limit} late writes cannot be undone: the latest stays tier=${tier}`)
       member.isDistrusted = true
       return Effect.logError(
         `cache not asked any more until a restart: ${limit} copies are out of date and cannot be dropped tier=${tier}`

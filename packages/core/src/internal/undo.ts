@@ -43,7 +43,15 @@ export const undoIfOvertaken = (
     )
   )
   const repair = Effect.suspend(() =>
-    repairs.begin(store, key.text, generation, () => Effect.andThen(undo, end), `${key.text} generation ${generation}`)
+    repairs.begin(
+      store,
+      key.text,
+      generation,
+      () => Effect.andThen(undo, end),
+      `${key.text} generation ${generation}`,
+      // What nobody is going to undo stays, and is remembered no longer.
+      end
+    )
   )
   return Effect.andThen(
     storeWrites.settled(key),
