@@ -238,7 +238,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
             })
           )
           return options.keepOriginal
-            ? Originals.storing(originals, { id, original, digest, replaced: replaced?.digest }, storeMaster)
+            ? Originals.storing(originals, { id, original, digest, replaced, current: current(id) }, storeMaster)
             : storeMaster
         })
       )
