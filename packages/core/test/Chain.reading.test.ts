@@ -6,6 +6,7 @@ import { TestClock } from "effect/testing"
 import * as Blob from "../src/Blob.ts"
 import * as Chain from "../src/Chain.ts"
 import { Unavailable } from "../src/TierError.ts"
+import * as Trail from "../src/Trail.ts"
 import { cachesOnly, draft, key, local, outcomes, remote, text, threeTiers } from "./support/chains.ts"
 
 const down = new Unavailable({ cause: new Error("connection refused") })
@@ -270,6 +271,18 @@ describe("a chain whose scope has closed", () => {
       yield* memory.tier.removeGroup("hero", Number.MAX_SAFE_INTEGER)
       assert.strictEqual((yield* Effect.flip(chain.get(key)))._tag, "ChainUnavailable")
       assert.strictEqual((yield* Effect.flip(chain.put(key, draft("x"))))._tag, "TierError")
+    })
+  )
+
+  it.effect("copies what could not be compared with the store into no faster cache", () =>
+    Effect.gen(function* () {
+      const { chain, disk, store } = yield* threeTiers()
+      yield* disk.tier.put(stored("inherited"))
+      for (const call of ["head", "get"] as const) store.fail(call, down)
+      yield* chain.get(key)
+      yield* chain.idle
+
+      assert.isTrue(Trail.isUnconfirmed((yield* chain.get(key)).trail))
     })
   )
 })
