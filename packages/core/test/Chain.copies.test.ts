@@ -36,7 +36,7 @@ describe("a copy", () => {
 
   it.effect("is not made while more bytes are held than may be", () =>
     Effect.gen(function* () {
-      const { chain, memory, store } = yield* threeTiers({ maxHeldBytes: 5_000 })
+      const { chain, memory, store } = yield* threeTiers({ maxHeldBytes: 8_000 })
       yield* store.tier.put(blobAt("x".repeat(4_000), 1))
       yield* store.tier.put(blobAt("y".repeat(4_000), 1, other))
       const gate = memory.before("put")

@@ -22,7 +22,7 @@ describe("a stale blob", () => {
     Effect.gen(function* () {
       const { chain, store } = yield* threeTiers()
       yield* TestClock.adjust("1 second")
-      yield* store.tier.put(stale(key, 9_000_000_000_000_000))
+      yield* store.tier.put(stale(key, 4_000_000_000_000_000))
       assert.strictEqual(text(yield* chain.getOrMake(key, Effect.succeed(draft("new")))), "stale")
       yield* chain.idle
 

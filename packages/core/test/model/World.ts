@@ -45,11 +45,7 @@ const cacheFaults = (rate: number): ChaosTier.Plan => ({
   forget: rate,
   delay: Math.min(1, rate * 3)
 })
-/** Process memory does not hang: it is looked at without a deadline. */
-const memoryFaults = (rate: number): ChaosTier.Plan => ({ ...cacheFaults(rate), hang: 0 })
 const storeFaults = (rate: number): ChaosTier.Plan => ({ ...cacheFaults(rate), corrupt: 0, forget: 0, lateWrite: rate })
-/** Of memory, disk and store. */
-const faultsOf = [memoryFaults, cacheFaults, storeFaults]
 
 /** What is asked of a chain, with an origin or without. */
 type Driven = Pick<
@@ -194,7 +190,7 @@ const losing = (bus: Bus.Bus, roll: () => number, rate: () => number, isKilled: 
 
 /** Puts the faults of a tier at a level; 4: it is down. */
 export const degrade = (chaos: ChaosTier.Chaos, tier: number, level: number): Effect.Effect<void> =>
-  level === 4 ? chaos.down : Effect.andThen(chaos.up, chaos.set((faultsOf[tier] ?? cacheFaults)(levels[level] ?? 0)))
+  level === 4 ? chaos.down : Effect.andThen(chaos.up, chaos.set((tier === 2 ? storeFaults : cacheFaults)(levels[level] ?? 0)))
 
 /** To a chain, a tier that lies outside the process. */
 const outliving = (tier: Tier, shared: boolean): Tier => ({
