@@ -245,6 +245,7 @@ describe("the values of the series", () => {
           "promotions tier=disk": 1,
           flights: 1
         })
+        // One that offers `peek` is looked into before a flight.
         assert.deepStrictEqual(yield* counts(read(chain)), { "reads outcome=hit tier=memory": 1 })
 
         const absent = Key.makeUnsafe("absent", "master")

@@ -190,7 +190,9 @@ const losing = (bus: Bus.Bus, roll: () => number, rate: () => number, isKilled: 
 
 /** Puts the faults of a tier at a level; 4: it is down. */
 export const degrade = (chaos: ChaosTier.Chaos, tier: number, level: number): Effect.Effect<void> =>
-  level === 4 ? chaos.down : Effect.andThen(chaos.up, chaos.set((tier === 2 ? storeFaults : cacheFaults)(levels[level] ?? 0)))
+  level === 4
+    ? chaos.down
+    : Effect.andThen(chaos.up, chaos.set((tier === 2 ? storeFaults : cacheFaults)(levels[level] ?? 0)))
 
 /** To a chain, a tier that lies outside the process. */
 const outliving = (tier: Tier, shared: boolean): Tier => ({

@@ -24,7 +24,8 @@ const base = {
   secondTouch: false
 } as const
 
-const steps = (...all: ReadonlyArray<readonly [Step, Script["steps"][number]["pause"]]>): Script["steps"] =>
+/** Steps, each with the pause that follows it. */
+export const steps = (...all: ReadonlyArray<readonly [Step, Script["steps"][number]["pause"]]>): Script["steps"] =>
   all.map(([step, pause]) => ({ step, pause }))
 
 export const removedBlobRetried: Regression = {
