@@ -571,3 +571,37 @@ describe("an origin", () => {
     })
   )
 })
+
+describe("an upload that comes while the origin lets go", () => {
+  for (const [what, now] of [
+    ["of a key that is gone from it", undefined],
+    ["of what has changed in it", "changed"]
+  ] as const) {
+    it.effect(`${what} stays, and nothing is said to have gone wrong`, () =>
+      Effect.gen(function* () {
+        const { chain, source, store } = yield* setup(once)
+        const upload = Effect.suspend(() => {
+          source.beforeMake = Effect.void
+          source.beforeRelease = Effect.void
+          return Effect.orDie(chain.put(key, draft("upload")))
+        })
+        source.beforeRelease = Effect.suspend(() => {
+          if (now === undefined) {
+            source.contents.delete(key.text)
+            return upload
+          }
+          source.contents.set(key.text, now)
+          source.beforeMake = upload
+          return Effect.void
+        })
+        yield* chain.get(key)
+        yield* chain.idle
+
+        assert.strictEqual(yield* stored(store.tier), "upload")
+        assert.strictEqual(text(yield* chain.get(key)), "upload")
+        const status = (yield* chain.status).find(({ role }) => role === "origin")
+        assert.deepStrictEqual([status?.counters.removed, status?.counters.writeFailed], [0, 0])
+      })
+    )
+  }
+})
