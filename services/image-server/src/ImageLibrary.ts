@@ -238,7 +238,11 @@ export const make = Effect.fnUntraced(function* (options: Options) {
             })
           )
           return options.keepOriginal
-            ? Originals.storing(originals, { id, original, digest, replaced, current: current(id) }, storeMaster)
+            ? Originals.storing(
+                originals,
+                { id, original, digest, replaced, current: current(id, { origin: false }) },
+                storeMaster
+              )
             : storeMaster
         })
       )

@@ -6,7 +6,7 @@
  * the master that it has replaced, is removed, and nothing that the stored master needs.
  */
 import type * as Chain from "@terrace/core/Chain"
-import type { ChainUnavailable, WriteError } from "@terrace/core/ChainError"
+import type { WriteError } from "@terrace/core/ChainError"
 import type { Generation } from "@terrace/core/Generation"
 import type { Header } from "@terrace/core/Header"
 import * as Effect from "effect/Effect"
@@ -20,7 +20,7 @@ export interface Upload {
   /** The master that it replaces. */
   readonly replaced: Header | undefined
   /** The master that is stored now. */
-  readonly current: Effect.Effect<Header | undefined, ChainUnavailable>
+  readonly current: Effect.Effect<Header | undefined, { readonly message: string }>
 }
 
 /** What the clocks of two chains may differ by within a millisecond. */
