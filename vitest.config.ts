@@ -22,6 +22,7 @@ export default defineConfig({
       project("tier-filesystem", "packages/tier-filesystem"),
       project("tier-memory", "packages/tier-memory"),
       project("tier-redis", "packages/tier-redis", containers),
+      project("tier-s3", "packages/tier-s3", containers),
       project("image-server", "services/image-server"),
       project("integration", "integration-tests", containers)
     ]

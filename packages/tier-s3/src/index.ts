@@ -1,1 +1,1 @@
-export {}
+export * as S3Tier from "./S3Tier.ts"
