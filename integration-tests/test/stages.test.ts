@@ -23,7 +23,12 @@ const run = (scripts: Readonly<Record<string, string>>, test = "") =>
       )
     })
     return yield* Effect.callback<{ readonly code: number; readonly lines: ReadonlyArray<string> }>((resume) => {
-      const env = { ...process.env, PATH: [join(root, "node_modules/.bin"), process.env["PATH"]].join(delimiter) }
+      // The set-up of the run that this test is part of is none of the run that it starts.
+      const env = {
+        ...process.env,
+        TERRACE_CONTAINERS_MILLIS: undefined,
+        PATH: [join(root, "node_modules/.bin"), process.env["PATH"]].join(delimiter)
+      }
       execFile(process.execPath, [join(root, "scripts/test.ts")], { cwd, env }, (error, output) => {
         const code = typeof error?.code === "number" ? error.code : 0
         resume(Effect.succeed({ code, lines: output.trimEnd().split("\n") }))

@@ -43,8 +43,7 @@ export interface S3 extends Container.Control, Credentials {
   readonly createBucket: Effect.Effect<string, ContainerError>
   /**
    * Runs `radosgw-admin` inside, for example to set a quota or a rate limit:
-   * `admin(["quota", "set", "--quota-scope=bucket", "--bucket=b", "--max-size=4096"])`. Answers what it has printed. It
-   * takes half a minute soon after a restart: it waits for the gateway that was ended.
+   * `admin(["quota", "set", "--quota-scope=bucket", "--bucket=b", "--max-size=4096"])`. Answers what it has printed.
    */
   readonly admin: (command: ReadonlyArray<string>) => Effect.Effect<string, ContainerError>
 }

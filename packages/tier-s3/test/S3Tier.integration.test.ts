@@ -5,6 +5,7 @@ import { failing } from "./cases/failing.ts"
 import { forgetting } from "./cases/forgetting.ts"
 import { limits } from "./cases/limits.ts"
 import { listing } from "./cases/listing.ts"
+import { parts } from "./cases/parts.ts"
 import { presigning } from "./cases/presigning.ts"
 import { reading } from "./cases/reading.ts"
 import { readme } from "./cases/readme.ts"
@@ -39,6 +40,9 @@ it.layer(S3Server.layer(), { excludeTestServices: true, timeout: "120 seconds" }
   })
   describe("forgetting", () => {
     forgetting(it)
+  })
+  describe("in parts", () => {
+    parts(it)
   })
   describe("README", () => {
     readme(it)

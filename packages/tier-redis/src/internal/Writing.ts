@@ -4,7 +4,7 @@
 import type { Blob } from "@terrace/core/Blob"
 import * as Header from "@terrace/core/Header"
 import * as Tier from "@terrace/core/Tier"
-import { Corrupt, type TierError } from "@terrace/core/TierError"
+import { Corrupt, type TierError, Unsupported } from "@terrace/core/TierError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Blobs from "./Blobs.ts"
@@ -17,8 +17,9 @@ export const put = Effect.fnUntraced(function* (
   options: Tier.PutOptions | undefined
 ): Effect.fn.Return<Tier.Write, TierError> {
   const { digest, expiresAt, generation, key } = header
+  if (body._tag === "Streamed") return yield* Blobs.trouble(blobs, "put", new Unsupported({ capability: "streaming" }))
   const encoded = yield* Effect.result(Header.encode(header))
-  if (encoded._tag === "Failure" || body._tag === "Streamed" || body.bytes.byteLength > blobs.maxBytes) {
+  if (encoded._tag === "Failure" || body.bytes.byteLength > blobs.maxBytes) {
     return Tier.declined("too-large")
   }
   const value = Layout.headerValue(header, encoded.success)
