@@ -78,7 +78,7 @@ export interface Options {
   readonly maxHeaders?: number | undefined
   /**
    * Keys remembered in each of the tables that only save work: confirmed copies, absences, back-offs, first touches.
-   * Default: 100,000 (about 15 MB each when full).
+   * Default: 100,000 (up to about 30 MB each when full).
    */
   readonly maxRemembered?: number | undefined
 }

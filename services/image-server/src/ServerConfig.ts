@@ -46,7 +46,7 @@ export interface ServerConfig {
   readonly maxUploadBytes: number
   /** Who may embed images: `Cross-Origin-Resource-Policy`. */
   readonly resourcePolicy: "cross-origin" | "same-site" | "same-origin"
-  /** Redis that has the catalog and old records, and carries invalidations; undefined: none of these. */
+  /** Redis that has the catalog and old records; undefined: there are none. */
   readonly redisUrl: Redacted.Redacted | undefined
   /** Whether that is a Redis Cluster. */
   readonly redisCluster: boolean
@@ -177,8 +177,7 @@ const definitions = {
     example: "same-site"
   }),
   redisUrl: define("TERRACE_REDIS_URL", Form.redisUrl, {
-    meaning:
-      "Redis that has a small record of each image, still has old images as base64, and tells other nodes of writes.",
+    meaning: "Redis that has a small record of each image, and still has old images as base64.",
     example: "redis://127.0.0.1:6379"
   }),
   redisCluster: define("TERRACE_REDIS_CLUSTER", Form.onOff, {
