@@ -2,7 +2,7 @@
  * The container engine that testcontainers finds, as effects.
  */
 import * as Effect from "effect/Effect"
-import { networkInterfaces } from "node:os"
+import { createServer } from "node:net"
 import {
   type ContainerRuntimeClient,
   type ExecResult,
@@ -63,7 +63,7 @@ export const engineWith = Effect.fnUntraced(function* (image: string): Effect.fn
     catch: (cause) => errorOf(image, "start", new Failed({ detail: `${withoutReaper} (${messageOf(cause)})` }))
   })
   const labels = { "org.testcontainers": "true", [LABEL_TESTCONTAINERS_SESSION_ID]: sessionId }
-  const { host, isLocal } = placeOf(client.info.containerRuntime.host)
+  const { host, isLocal } = yield* placeOf(client.info.containerRuntime.host)
   return {
     host,
     isLocal,
@@ -78,10 +78,23 @@ export const engineWith = Effect.fnUntraced(function* (image: string): Effect.fn
  * Where published ports are reached. Testcontainers may name a bridge of this very machine, if the machine was made from an
  * image of a container (`/.dockerenv`); an address of its own means loopback.
  */
-export const placeOf = (host: string): { readonly host: string; readonly isLocal: boolean } => {
-  const own = Object.values(networkInterfaces()).flatMap((addresses = []) => addresses.map(({ address }) => address))
-  return host === "localhost" || own.includes(host) ? { host: "127.0.0.1", isLocal: true } : { host, isLocal: false }
-}
+export const placeOf = (host: string): Effect.Effect<{ readonly host: string; readonly isLocal: boolean }> =>
+  Effect.map(host === "localhost" ? Effect.succeed(true) : isOwn(host), (isLocal) => ({
+    host: isLocal ? "127.0.0.1" : host,
+    isLocal
+  }))
+
+/**
+ * Whether the address is this machine's: one can listen at it. The interfaces that the system lists would not tell: a
+ * bridge is not among them while no container runs.
+ */
+const isOwn = (address: string): Effect.Effect<boolean> =>
+  Effect.callback((resume) => {
+    const server = createServer()
+    server.on("error", () => resume(Effect.succeed(false)))
+    server.listen({ host: address, port: 0 }, () => server.close(() => resume(Effect.succeed(true))))
+    return Effect.sync(() => server.close())
+  })
 
 const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause)).trim()
 
