@@ -11,6 +11,7 @@ import * as Header from "@terrace/core/Header"
 import * as Body from "@terrace/core/Body"
 import type { Bus } from "@terrace/core/Bus"
 import type * as Key from "@terrace/core/Key"
+import type { Leases } from "@terrace/core/Leases"
 import type { Origin, OriginError } from "@terrace/core/Origin"
 import type { Cursor, Tier } from "@terrace/core/Tier"
 import type { TierError } from "@terrace/core/TierError"
@@ -34,12 +35,10 @@ import type { UnusableRecord } from "./LegacyOrigin.ts"
 import * as TierStatus from "./TierStatus.ts"
 
 export interface Options {
-  /** Holds masters and originals; never forgets one. */
-  readonly store: Tier
-  /** In process memory, in front of the store; fastest first. */
-  readonly masterCaches: ReadonlyArray<Tier>
-  /** Hold variants, fastest first. */
-  readonly variantCaches: ReadonlyArray<Tier>
+  /** Hold masters; the store holds originals too, and never forgets one. */
+  readonly masters: TiersOf<"caches" | "revalidateAfter"> & { readonly store: Chain.Link }
+  /** Hold variants. */
+  readonly variants: TiersOf<"caches">
   /** Keep the bytes of an upload as they came, besides the master. */
   readonly keepOriginal: boolean
   /** By name. */
@@ -50,7 +49,12 @@ export interface Options {
   readonly records?: Catalog.Records | undefined
   /** Tells other nodes what was written here. */
   readonly bus?: Bus | undefined
+  /** Let one node make what all would make. */
+  readonly leases?: Leases | undefined
 }
+
+/** Tiers of a chain, fastest first, and how it uses them. */
+type TiersOf<Field extends keyof Chain.Options> = Pick<Chain.Options, Field>
 
 /** Makes the origin of masters; it keeps originals beside them as uploads do. */
 export type OriginOf = (originals: Chain.Chain) => Origin<OriginFailure>
@@ -160,15 +164,15 @@ type VariantError = ReadError | MasterChanged | TierError
 
 export const make = Effect.fnUntraced(function* (options: Options) {
   const engine = yield* Images
-  const asLinks = (tiers: ReadonlyArray<Tier>) => tiers.map((tier) => ({ tier }))
-  const { bus, records } = options
-  const originals = yield* Chain.make({ name: "originals", caches: [], store: { tier: options.store }, bus })
-  const ofMasters = { name: "masters", caches: asLinks(options.masterCaches), store: { tier: options.store }, bus }
+  const { bus, leases, records } = options
+  const { caches, revalidateAfter, store } = options.masters
+  const originals = yield* Chain.make({ name: "originals", caches: [], store, bus })
+  const ofMasters = { name: "masters", caches, store, revalidateAfter, bus, leases }
   const origin = options.origin?.(originals)
   const masters: Chain.Chain<never, OriginError<OriginFailure>> = origin === undefined
     ? yield* Chain.make(ofMasters)
     : yield* Chain.make({ ...ofMasters, origin })
-  const variants = yield* Chain.make<VariantError>({ name: "variants", caches: asLinks(options.variantCaches), bus })
+  const variants = yield* Chain.make<VariantError>({ name: "variants", caches: options.variants.caches, bus, leases })
 
   // One write of an id at a time, so that what belongs together (a master, its original) changes together.
   const locks = Array.from({ length: 64 }, () => Semaphore.makeUnsafe(1))
@@ -332,9 +336,9 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   )
 
   const chains: ReadonlyArray<TierStatus.Member> = [
-    { chain: masters, tiers: [...options.masterCaches, options.store] },
-    ...(options.keepOriginal || origin !== undefined ? [{ chain: originals, tiers: [options.store] }] : []),
-    { chain: variants, tiers: options.variantCaches }
+    { chain: masters, tiers: tiersOf([...caches, store]) },
+    ...(options.keepOriginal || origin !== undefined ? [{ chain: originals, tiers: tiersOf([store]) }] : []),
+    { chain: variants, tiers: tiersOf(options.variants.caches) }
   ]
 
   return ImageLibrary.of({
@@ -350,6 +354,8 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     status: TierStatus.report(chains)
   })
 })
+
+const tiersOf = (links: ReadonlyArray<Chain.Link>): ReadonlyArray<Tier> => links.map(({ tier }) => tier)
 
 const headerOf = (answer: Chain.FoundHeader | Chain.NotFound): Header.Header | undefined =>
   answer._tag === "Found" ? answer.header : undefined

@@ -46,7 +46,17 @@ export interface ServerConfig {
   readonly maxUploadBytes: number
   /** Who may embed images: `Cross-Origin-Resource-Policy`. */
   readonly resourcePolicy: "cross-origin" | "same-site" | "same-origin"
-  /** Redis that has the catalog and old records; undefined: there are none. */
+  /** Bucket that is the store of masters; undefined: the data directory is. */
+  readonly s3Bucket: string | undefined
+  /** Address of the S3 server; undefined: Amazon's. */
+  readonly s3Endpoint: string | undefined
+  /** Region of the bucket; undefined: what the SDK finds. */
+  readonly s3Region: string | undefined
+  /** Begins the names of all objects; ends with `/`. */
+  readonly s3Prefix: string | undefined
+  /** How long a cached master counts as what a shared store has. */
+  readonly revalidateAfter: Duration.Duration
+  /** Redis that has the catalog and old records, and joins nodes; undefined: there are none. */
   readonly redisUrl: Redacted.Redacted | undefined
   /** Whether that is a Redis Cluster. */
   readonly redisCluster: boolean
@@ -176,8 +186,32 @@ const definitions = {
     meaning: "Which pages may embed images: all, those of the same site, those of the same origin.",
     example: "same-site"
   }),
+  s3Bucket: define("TERRACE_S3_BUCKET", Form.bucket, {
+    meaning:
+      "S3 bucket that keeps the masters, for any number of nodes; the data directory is a cache then. Credentials as the AWS SDK finds them, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+    example: "my-images"
+  }),
+  s3Endpoint: define("TERRACE_S3_ENDPOINT", Form.httpUrl, {
+    meaning: "Address of an S3 server that is not Amazon's; the bucket's name goes into the path.",
+    example: "https://s3.example.com"
+  }),
+  s3Region: define("TERRACE_S3_REGION", Form.region, {
+    meaning: "Region of the bucket. Without it, what the SDK finds; with TERRACE_S3_ENDPOINT, us-east-1.",
+    example: "eu-central-1"
+  }),
+  s3Prefix: define("TERRACE_S3_PREFIX", Form.keyPrefix, {
+    meaning: "Begins the names of all objects in the bucket.",
+    example: "images/"
+  }),
+  revalidateAfter: define("TERRACE_REVALIDATE_AFTER", Form.period, {
+    default: "1 minute",
+    meaning:
+      "How long a cached master counts as what the bucket has: the longest that this node serves an image after another has replaced it, when a message was lost.",
+    example: "10 seconds"
+  }),
   redisUrl: define("TERRACE_REDIS_URL", Form.redisUrl, {
-    meaning: "Redis that has a small record of each image, and still has old images as base64.",
+    meaning:
+      "Redis that has a small record of each image, and still has old images as base64; it also tells the nodes of each other's writes.",
     example: "redis://127.0.0.1:6379"
   }),
   redisCluster: define("TERRACE_REDIS_CLUSTER", Form.onOff, {
@@ -258,6 +292,11 @@ export const config: Config.Config<Result.Result<ServerConfig, InvalidConfig>> =
     maxAge: required(definitions.maxAge),
     maxUploadBytes: required(definitions.maxUploadBytes),
     resourcePolicy: required(definitions.resourcePolicy),
+    s3Bucket: optional(definitions.s3Bucket),
+    s3Endpoint: optional(definitions.s3Endpoint),
+    s3Region: optional(definitions.s3Region),
+    s3Prefix: optional(definitions.s3Prefix),
+    revalidateAfter: required(definitions.revalidateAfter),
     redisUrl: optional(definitions.redisUrl),
     redisCluster: required(definitions.redisCluster),
     recordTtl: required(definitions.recordTtl),
@@ -269,6 +308,7 @@ export const config: Config.Config<Result.Result<ServerConfig, InvalidConfig>> =
     )
     const exposed = exposure(reads.host, reads.token)
     if (exposed !== undefined) problems.push(exposed)
+    problems.push(...withoutBucket(reads))
     const values = Result.all(reads)
     return problems.length > 0 || Result.isFailure(values)
       ? Result.fail(new InvalidConfig({ problems }))
@@ -286,6 +326,21 @@ const exposure = (
       ? undefined
       : `TERRACE_TOKEN is not set, but TERRACE_HOST is ${JSON.stringify(host.success)}: expected a token when other machines can reach the server, for example the output of "openssl rand -hex 32", or a loopback address, for example TERRACE_HOST=127.0.0.1`
     : undefined
+
+/** What is said of a bucket that is not named. */
+const withoutBucket = (reads: {
+  readonly [K in "s3Bucket" | "s3Endpoint" | "s3Region" | "s3Prefix"]: Result.Result<string | undefined, string>
+}): ReadonlyArray<string> =>
+  Result.isSuccess(reads.s3Bucket) && reads.s3Bucket.success === undefined
+    ? (["s3Endpoint", "s3Region", "s3Prefix"] as const).flatMap((field) => {
+        const read = reads[field]
+        return Result.isSuccess(read) && read.success !== undefined
+          ? [
+              `${definitions[field].name} is set, but ${definitions.s3Bucket.name} is not: expected the name of a bucket, for example ${definitions.s3Bucket.example}`
+            ]
+          : []
+      })
+    : []
 
 /** Reads the settings from the current `ConfigProvider`. */
 export const load: Effect.Effect<ServerConfig, InvalidConfig> = config.pipe(

@@ -202,9 +202,8 @@ describe("an absence that is remembered", () => {
       Effect.gen(function* () {
         const { images, memory, store } = yield* setup
         const other = yield* ImageLibrary.make({
-          store: store.tier,
-          masterCaches: [memory],
-          variantCaches: [],
+          masters: { caches: [{ tier: memory }], store: { tier: store.tier } },
+          variants: { caches: [] },
           keepOriginal: false,
           presets: new Map()
         })

@@ -37,9 +37,8 @@ const library = (root: string, options: { readonly inlineBelow?: number; readonl
     const store = through(yield* FilesystemTier.make({ root: join(root, "masters"), role: "store", inlineBelow }))
     const disk = yield* FilesystemTier.make({ root: join(root, "variants"), role: "cache" })
     return yield* ImageLibrary.make({
-      store,
-      masterCaches: [memory],
-      variantCaches: [memory, disk],
+      masters: { caches: [{ tier: memory }], store: { tier: store } },
+      variants: { caches: [{ tier: memory }, { tier: disk }] },
       keepOriginal: false,
       presets: new Map([["thumb", Preset.thumb]])
     })
@@ -136,9 +135,8 @@ describe("ImageLibrary - an image that is only on disk", () => {
       const memory = yield* MemoryTier.make({ maxBytes: 10_000_000 })
       const store = yield* FilesystemTier.make({ root, role: "store" })
       const images = yield* ImageLibrary.make({
-        store,
-        masterCaches: [memory],
-        variantCaches: [memory],
+        masters: { caches: [{ tier: memory }], store: { tier: store } },
+        variants: { caches: [{ tier: memory }] },
         keepOriginal: true,
         presets: new Map()
       })
@@ -165,9 +163,8 @@ describe("ImageLibrary - an image that is only on disk", () => {
       const memory = yield* MemoryTier.make({ maxBytes: 10_000_000 })
       const store = yield* FilesystemTier.make({ root, role: "store", durability: "none" })
       const images = yield* ImageLibrary.make({
-        store,
-        masterCaches: [memory],
-        variantCaches: [memory],
+        masters: { caches: [{ tier: memory }], store: { tier: store } },
+        variants: { caches: [{ tier: memory }] },
         keepOriginal: true,
         presets: new Map()
       })
@@ -214,9 +211,8 @@ describe("ImageLibrary - an image that is only on disk", () => {
                 )
       }
       const images = yield* ImageLibrary.make({
-        store,
-        masterCaches: [memory],
-        variantCaches: [memory],
+        masters: { caches: [{ tier: memory }], store: { tier: store } },
+        variants: { caches: [{ tier: memory }] },
         keepOriginal: true,
         presets: new Map()
       })

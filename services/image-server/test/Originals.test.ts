@@ -33,9 +33,8 @@ const nodeOver = (store: Tier) =>
   Effect.gen(function* () {
     const memory = yield* MemoryTier.make({ maxBytes: 10_000_000 })
     return yield* ImageLibrary.make({
-      store,
-      masterCaches: [memory],
-      variantCaches: [memory],
+      masters: { caches: [{ tier: memory }], store: { tier: store } },
+      variants: { caches: [{ tier: memory }] },
       keepOriginal: true,
       presets: new Map()
     })

@@ -31,6 +31,11 @@ describe("ServerConfig.load", () => {
         maxAge: 3600,
         maxUploadBytes: 52_428_800,
         resourcePolicy: "cross-origin",
+        s3Bucket: undefined,
+        s3Endpoint: undefined,
+        s3Region: undefined,
+        s3Prefix: undefined,
+        revalidateAfter: Duration.minutes(1),
         redisUrl: undefined,
         redisCluster: false,
         recordTtl: 7_200,
@@ -57,6 +62,11 @@ describe("ServerConfig.load", () => {
         TERRACE_MAX_AGE: "1 day",
         TERRACE_MAX_UPLOAD_BYTES: "20kB",
         TERRACE_RESOURCE_POLICY: "same-site",
+        TERRACE_S3_BUCKET: "my-images",
+        TERRACE_S3_ENDPOINT: "https://s3.example.com:9000",
+        TERRACE_S3_REGION: "eu-central-1",
+        TERRACE_S3_PREFIX: "shop/images/",
+        TERRACE_REVALIDATE_AFTER: "10 seconds",
         TERRACE_REDIS_URL: "rediss://user:secret@redis.internal:6380/1",
         TERRACE_REDIS_CLUSTER: "on",
         TERRACE_RECORD_TTL: "1 day",
@@ -83,6 +93,11 @@ describe("ServerConfig.load", () => {
           maxAge: 86_400,
           maxUploadBytes: 20_000,
           resourcePolicy: "same-site",
+          s3Bucket: "my-images",
+          s3Endpoint: "https://s3.example.com:9000",
+          s3Region: "eu-central-1",
+          s3Prefix: "shop/images/",
+          revalidateAfter: Duration.seconds(10),
           redisUrl: undefined,
           redisCluster: true,
           recordTtl: 86_400,
@@ -149,6 +164,11 @@ describe("ServerConfig.load", () => {
     ["TERRACE_MEMORY_MAX_BYTES", ["1", "16383"]],
     ["TERRACE_SWEEP_EVERY", ["1 nanos", "999 millis"]],
     ["TERRACE_RESOURCE_POLICY", ["everyone", "Same-Site"]],
+    ["TERRACE_S3_BUCKET", ["my images", "-images", "s3://images"]],
+    ["TERRACE_S3_ENDPOINT", ["s3.example.com", "ftp://s3.example.com", "https://"]],
+    ["TERRACE_S3_REGION", ["eu central", "-"]],
+    ["TERRACE_S3_PREFIX", ["images", "/images/", "../", "a//b/", "ä/"]],
+    ["TERRACE_REVALIDATE_AFTER", ["0", "60", "999 millis", "never"]],
     ["TERRACE_REDIS_CLUSTER", ["maybe"]],
     ["TERRACE_RECORD_TTL", ["-1", "2 fortnights"]],
     ["TERRACE_LEGACY_KEEP_ORIGINAL", ["sometimes"]]
@@ -202,6 +222,18 @@ describe("ServerConfig.load", () => {
     })
   )
 
+  it.effect("refuses what is said of a bucket that is not named", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(
+        yield* problemsOf({ TERRACE_S3_ENDPOINT: "http://127.0.0.1:9000", TERRACE_S3_PREFIX: "a/" }),
+        [
+          "TERRACE_S3_ENDPOINT is set, but TERRACE_S3_BUCKET is not: expected the name of a bucket, for example my-images",
+          "TERRACE_S3_PREFIX is set, but TERRACE_S3_BUCKET is not: expected the name of a bucket, for example my-images"
+        ]
+      )
+    })
+  )
+
   it.effect("never shows the token", () =>
     Effect.gen(function* () {
       const problems = yield* problemsOf({ TERRACE_TOKEN: "my secret, with blanks" })
@@ -232,12 +264,12 @@ describe("ServerConfig.settings", () => {
   it.effect("defaults and examples are values that can be read", () =>
     Effect.gen(function* () {
       for (const setting of ServerConfig.settings) {
-        const base = { TERRACE_TOKEN: "secret" }
+        const base = { TERRACE_TOKEN: "secret", TERRACE_S3_BUCKET: "images" }
         yield* load({ ...base, [setting.name]: setting.example })
         if (setting.default !== undefined) {
           assert.deepStrictEqual(
             { ...(yield* load({ ...base, [setting.name]: setting.default })), token: undefined },
-            { ...(yield* load({})), token: undefined },
+            { ...(yield* load(base)), token: undefined },
             setting.name
           )
         }
@@ -264,6 +296,11 @@ describe("ServerConfig.settings", () => {
         "TERRACE_MAX_AGE",
         "TERRACE_MAX_UPLOAD_BYTES",
         "TERRACE_RESOURCE_POLICY",
+        "TERRACE_S3_BUCKET",
+        "TERRACE_S3_ENDPOINT",
+        "TERRACE_S3_REGION",
+        "TERRACE_S3_PREFIX",
+        "TERRACE_REVALIDATE_AFTER",
         "TERRACE_REDIS_URL",
         "TERRACE_REDIS_CLUSTER",
         "TERRACE_RECORD_TTL",

@@ -57,6 +57,15 @@ export const duration: Form<Duration.Duration | "off"> = form(
   }
 )
 
+/** As `duration`, but it cannot be switched off. */
+export const period: Form<Duration.Duration> = form(
+  "at least a second, as a number with a unit such as seconds, minutes, hours or days",
+  (text) => {
+    const read = durationOf(text)
+    return read === undefined || Duration.toMillis(read) < 1_000 ? undefined : read
+  }
+)
+
 const durationOf = (text: string): Duration.Duration | undefined =>
   Schema.decodeUnknownOption(Schema.DurationFromString)(isShort(text) ? text : "").pipe(
     Option.filter((read) => Duration.isFinite(read) && !Duration.isNegative(read)),
@@ -94,6 +103,24 @@ const isHostName = (text: string): boolean => {
 }
 
 export const path: Form<string> = form("the path of a directory", (text) => (text.includes("\0") ? undefined : text))
+
+export const httpUrl: Form<string> = form("a URL, http:// or https://", (text) => {
+  const url = URL.parse(text)
+  return (url?.protocol === "http:" || url?.protocol === "https:") && url.hostname !== "" ? text : undefined
+})
+
+export const bucket: Form<string> = form("the name of a bucket, or the ARN of an access point", (text) =>
+  /^([A-Za-z0-9][A-Za-z0-9._-]{1,254}|arn:[A-Za-z0-9:/._-]+)$/.test(text) ? text : undefined
+)
+
+export const region: Form<string> = form("the name of a region", (text) =>
+  /^[A-Za-z0-9][A-Za-z0-9-]{0,62}$/.test(text) ? text : undefined
+)
+
+export const keyPrefix: Form<string> = form(
+  "letters, digits and !_.*'()- in parts that end with / and are not only dots",
+  (text) => (/^((?!\.+\/)[A-Za-z0-9!_.*'()-]+\/)+$/.test(text) && text.length <= 700 ? text : undefined)
+)
 
 export const redisUrl: Form<Redacted.Redacted> = {
   ...form("the URL of a Redis server, redis:// or rediss://", (text) => {

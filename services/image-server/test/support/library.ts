@@ -17,9 +17,8 @@ export const setup = Effect.gen(function* () {
   const memory = yield* MemoryTier.make({ maxBytes: 10_000_000 })
   const store = FaultyStore.make(yield* FilesystemTier.make({ root, role: "store", durability: "none" }))
   const images = yield* ImageLibrary.make({
-    store: store.tier,
-    masterCaches: [memory],
-    variantCaches: [memory],
+    masters: { caches: [{ tier: memory }], store: { tier: store.tier } },
+    variants: { caches: [{ tier: memory }] },
     keepOriginal: false,
     presets: new Map([["thumb", Preset.thumb]])
   })
