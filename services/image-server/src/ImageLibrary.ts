@@ -247,7 +247,9 @@ export const make = Effect.fnUntraced(function* (options: Options) {
                 { id, original, digest, replaced, current: current(id, { origin: false }) },
                 storeMaster
               )
-            : storeMaster
+            : origin === undefined
+              ? storeMaster
+              : Effect.tap(storeMaster, () => Originals.forgetReplaced(originals, id, replaced, digest))
         })
       )
     })

@@ -6,7 +6,7 @@
  * original, since the base64 is the only one there is.
  */
 import type { Chain } from "@terrace/core/Chain"
-import type { WriteError } from "@terrace/core/ChainError"
+import type { ChainUnavailable, WriteError } from "@terrace/core/ChainError"
 import type * as Key from "@terrace/core/Key"
 import type * as Origin from "@terrace/core/Origin"
 import { TierError, Unknown } from "@terrace/core/TierError"
@@ -21,6 +21,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as ImageAttributes from "./ImageAttributes.ts"
 import * as ImageKeys from "./ImageKeys.ts"
+import * as Originals from "./Originals.ts"
 import type { Budget } from "./RequestBody.ts"
 
 /** An old record that cannot become an image. It stays in Redis as it is. */
@@ -100,21 +101,35 @@ export const make = ({ budget, engine, maxRecordBytes, originals, records }: Opt
     }),
     release: (stored) =>
       Effect.gen(function* () {
-        const original = ImageKeys.original(id, stored.digest)
-        if (originals !== undefined) {
-          const { contentType } = ImageAttributes.decode(stored).source
-          yield* originals.put(original, { bytes: image, contentType })
-        }
+        const { contentType } = ImageAttributes.decode(stored).source
+        const takeBack =
+          originals === undefined
+            ? Effect.void
+            : yield* Originals.keeping(originals, id, stored.digest, { bytes: image, contentType })
         const after = LegacyRecord.compacted(metadata, ImageAttributes.factsOf(stored))
         const outcome = yield* records.compact(id, before, after)
         if (outcome === "compacted") return released
         const now = outcome === "gone" ? nothing : yield* sight(id)
-        if (now._tag === "Holding") return { _tag: "Changed", holding: now } satisfies Release
+        if (now._tag === "Holding") {
+          return { _tag: "Changed", holding: inPlaceOf(stored.digest, takeBack, now) } satisfies Release
+        }
         // Without an image in it, it is what another node, or an upload, has left there.
         if (now._tag !== "Nothing") return released
-        if (originals !== undefined) yield* originals.remove(original)
+        yield* takeBack
         return gone
       }).pipe(Effect.mapError(asTierError))
+  })
+
+  /** Once the new content is stored, the original of the old one goes, unless both have the same master. */
+  const inPlaceOf = (digest: string, takeBack: Effect.Effect<void>, holding: Holding): Holding => ({
+    ...holding,
+    release:
+      holding.release &&
+      ((stored) =>
+        Effect.andThen(
+          stored.digest === digest ? Effect.void : takeBack,
+          holding.release?.(stored) ?? Effect.succeed(released)
+        ))
   })
 
   /** What is wrong with an image stays wrong; a server that is busy may do it later. */
@@ -143,7 +158,7 @@ export const make = ({ budget, engine, maxRecordBytes, originals, records }: Opt
 }
 
 /** Trouble with originals says nothing of Redis, whose breaker counts what comes from here. */
-const asTierError = (error: WriteError): TierError =>
+const asTierError = (error: WriteError | ChainUnavailable): TierError =>
   error._tag === "TierError" && error.tier === name
     ? error
     : new TierError({ tier: name, operation: "remove", reason: new Unknown({ cause: error }) })

@@ -1,0 +1,198 @@
+/**
+ * The originals of old records, where conversions meet uploads, removals and writes of others.
+ */
+import { NodeFileSystem } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import type { Tier } from "@terrace/core/Tier"
+import * as Images from "@terrace/image/Images"
+import * as Base64 from "@terrace/legacy-base64/Base64"
+import * as LegacyRecord from "@terrace/legacy-base64/LegacyRecord"
+import { type Decoded, fingerprint, type LegacyRecords, type Outcome } from "@terrace/legacy-base64/Records"
+import * as MemoryTier from "@terrace/tier-memory/MemoryTier"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import sharp from "sharp"
+import * as ImageKeys from "../src/ImageKeys.ts"
+import * as ImageLibrary from "../src/ImageLibrary.ts"
+import * as LegacyOrigin from "../src/LegacyOrigin.ts"
+import * as RequestBody from "../src/RequestBody.ts"
+
+const png = (width: number): Effect.Effect<Buffer> =>
+  Effect.promise(() =>
+    sharp({ create: { width, height: 20, channels: 3, background: "#4a7" } })
+      .png()
+      .toBuffer()
+  )
+
+const recordOf = (image: Buffer): Buffer => Buffer.from(JSON.stringify({ base64_data: image.toString("base64") }))
+
+const decoded = (record: Uint8Array) =>
+  Result.gen(function* () {
+    const { base64, metadata } = yield* LegacyRecord.parse(record)
+    const image = base64 === undefined ? undefined : yield* Base64.decode(base64, 1_000_000)
+    return { image, metadata } satisfies Decoded
+  })
+
+/** Old records in a map, whose compactions wait until they may go on. */
+const heldRecords = () => {
+  const texts = new Map<string, Buffer>()
+  const reached = Deferred.makeUnsafe<void>()
+  const open = Deferred.makeUnsafe<void>()
+  const compacted = (id: string, sha1: string, after: string): Outcome => {
+    const now = texts.get(id)
+    if (now === undefined) return "gone"
+    if (fingerprint(now).sha1 !== sha1) return "changed"
+    texts.set(id, Buffer.from(after))
+    return "compacted"
+  }
+  const records: LegacyRecords = {
+    read: (id) => Effect.sync(() => texts.get(id)),
+    size: (id) => Effect.sync(() => texts.get(id)?.byteLength ?? 0),
+    decode: (record) => Effect.suspend(() => Effect.fromResult(decoded(record))),
+    compact: (id, { sha1 }, after) =>
+      Effect.gen(function* () {
+        yield* Deferred.succeed(reached, undefined)
+        yield* Deferred.await(open)
+        return compacted(id, sha1, after)
+      }),
+    countNoImage: Effect.void
+  }
+  return { texts, records, reached: Deferred.await(reached), open: Deferred.succeed(open, undefined) }
+}
+
+/** Two nodes over one store and the same records. */
+const setup = Effect.fnUntraced(function* (keepOriginal = true) {
+  const inner = yield* MemoryTier.make({ name: "store", maxBytes: 100_000_000 })
+  const store: Tier = {
+    ...inner,
+    peek: undefined,
+    capabilities: { ...inner.capabilities, persistent: true, durable: true, shared: true }
+  }
+  const { open, reached, records, texts } = heldRecords()
+  const engine = yield* Images.Images
+  const node = ImageLibrary.make({
+    masters: { caches: [], store: { tier: store } },
+    variants: { caches: [] },
+    keepOriginal,
+    presets: new Map(),
+    origin: (originals) =>
+      LegacyOrigin.make({
+        records,
+        engine,
+        originals,
+        budget: new RequestBody.Budget(100_000_000),
+        maxRecordBytes: 1_000_000
+      })
+  })
+  const scope = yield* Scope.make()
+  return {
+    here: yield* Effect.provideService(node, Scope.Scope, scope),
+    there: yield* node,
+    texts,
+    reached,
+    open,
+    /** Lets compactions go on, and waits for all that is under way here. */
+    finish: Effect.andThen(open, Scope.close(scope, Exit.void)),
+    names: Effect.map(Stream.runCollect(store.scan()), (entries) => entries.map(({ key }) => key.name).sort())
+  }
+})
+
+const nameOf = (digest: string): string => ImageKeys.original("hero", digest).name
+const always = () => Effect.undefined
+
+const run = <A, E>(test: Effect.Effect<A, E, Images.Images | Scope.Scope>) =>
+  Effect.scoped(test).pipe(Effect.provide([NodeFileSystem.layer, Images.layer()]))
+
+describe("the original of an old record", () => {
+  it.live("goes if the record is deleted while it is converted", () =>
+    run(
+      Effect.gen(function* () {
+        const { finish, here, names, reached, texts } = yield* setup()
+        texts.set("hero", recordOf(yield* png(20)))
+        yield* here.master("hero")
+        yield* reached
+        texts.delete("hero")
+
+        yield* finish
+
+        assert.deepStrictEqual(yield* names, [])
+      })
+    )
+  )
+
+  it.live("stays if another node has stored the same bytes after the record was deleted", () =>
+    run(
+      Effect.gen(function* () {
+        const { finish, here, names, reached, texts, there } = yield* setup()
+        const image = yield* png(20)
+        texts.set("hero", recordOf(image))
+        yield* here.master("hero")
+        yield* reached
+        texts.delete("hero")
+        yield* there.remove("hero", always)
+        const { header } = yield* there.ingest("hero", image, {}, always)
+
+        yield* finish
+
+        assert.deepStrictEqual(yield* names, ["master", nameOf(header.digest)])
+      })
+    )
+  )
+
+  it.live("goes if the record has other content before it is compacted, whose original stays", () =>
+    run(
+      Effect.gen(function* () {
+        const { finish, here, names, open, reached, texts, there } = yield* setup()
+        texts.set("hero", recordOf(yield* png(20)))
+        yield* here.master("hero")
+        yield* reached
+        texts.set("hero", recordOf(yield* png(30)))
+
+        yield* open
+        while (texts.get("hero")?.includes("cached") !== true) yield* Effect.sleep("1 millis")
+        yield* finish
+
+        const stored = yield* there.header("hero")
+        assert.deepStrictEqual(yield* names, ["master", stored._tag === "Found" ? nameOf(stored.header.digest) : ""])
+      })
+    )
+  )
+
+  for (const keepOriginal of [true, false]) {
+    it.live(`goes when an upload replaces the image, whose own original is ${keepOriginal ? "" : "not "}kept`, () =>
+      run(
+        Effect.gen(function* () {
+          const { finish, here, names, texts, there } = yield* setup(keepOriginal)
+          texts.set("hero", recordOf(yield* png(20)))
+          yield* here.master("hero")
+          yield* finish
+          assert.lengthOf(yield* names, 2)
+
+          const { header } = yield* there.ingest("hero", yield* png(30), {}, always)
+
+          assert.deepStrictEqual(yield* names, keepOriginal ? ["master", nameOf(header.digest)] : ["master"])
+        })
+      )
+    )
+  }
+
+  it.live("stays when an upload has the same master", () =>
+    run(
+      Effect.gen(function* () {
+        const { finish, here, names, texts, there } = yield* setup(false)
+        const image = yield* png(20)
+        texts.set("hero", recordOf(image))
+        yield* here.master("hero")
+        yield* finish
+
+        yield* there.ingest("hero", image, {}, always)
+
+        assert.lengthOf(yield* names, 2)
+      })
+    )
+  )
+})
