@@ -89,12 +89,13 @@ export const make = ({ alone, current, records }: Options): Effect.Effect<Catalo
       isNeeded.openUnsafe()
     }
 
-    /** Writes what the image has by now; nothing if it is gone. */
+    /** Writes what the image has by now; nothing if it is gone. What fails goes behind the others, and holds none up. */
     const repair = (id: string) =>
       alone(
         id,
         Effect.flatMap(current(id), (header) => (header === undefined ? Effect.void : write(header))).pipe(
-          Effect.andThen(Effect.sync(() => pending.delete(id)))
+          Effect.andThen(Effect.sync(() => pending.delete(id))),
+          Effect.tapError(() => Effect.sync(() => pending.delete(id) && pending.add(id)))
         )
       )
 

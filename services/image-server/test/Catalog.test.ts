@@ -24,18 +24,20 @@ const setup = Effect.gen(function* () {
     records: new Map<string, number>(),
     isDown: false,
     isHung: false,
+    /** Whose record cannot be written, for example since a node of a cluster is down. */
+    refused: new Set<string>(),
     tries: 0
   }
-  const answering = <A>(answer: () => A): Effect.Effect<A, TierError> =>
+  const answering = <A>(id: string, answer: () => A): Effect.Effect<A, TierError> =>
     Effect.suspend(() => {
       self.tries += 1
       if (self.isHung) return Effect.never
-      return self.isDown ? Effect.fail(down) : Effect.sync(answer)
+      return self.isDown || self.refused.has(id) ? Effect.fail(down) : Effect.sync(answer)
     })
   const catalog = yield* Catalog.make({
     records: {
-      write: ({ generation, key }) => answering(() => void self.records.set(key.group, generation)),
-      remove: (id) => answering(() => self.records.delete(id))
+      write: ({ generation, key }) => answering(key.group, () => void self.records.set(key.group, generation)),
+      remove: (id) => answering(id, () => self.records.delete(id))
     },
     current: (id) => Effect.sync(() => self.masters.get(id)),
     alone: (_, effect) => effect
@@ -94,6 +96,22 @@ describe("Catalog", () => {
       const { tries } = self
       yield* TestClock.adjust("1 hour")
       assert.strictEqual(self.tries, tries)
+    })
+  )
+
+  it.effect("writes all other records where one cannot be written", () =>
+    Effect.gen(function* () {
+      const self = yield* setup
+      self.isDown = true
+      yield* self.put("hero", 1)
+      yield* self.put("bottle", 2)
+      self.refused.add("hero")
+      self.isDown = false
+      yield* TestClock.adjust("5 minutes")
+      assert.deepStrictEqual([Object.fromEntries(self.records), self.catalog.pending()], [{ bottle: 2 }, 1])
+      self.refused.clear()
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual([Object.fromEntries(self.records), self.catalog.pending()], [{ bottle: 2, hero: 1 }, 0])
     })
   )
 
