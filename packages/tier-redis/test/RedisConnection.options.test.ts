@@ -14,6 +14,7 @@ const bad: ReadonlyArray<readonly [title: string, options: RedisConnection.Optio
   ["a database that is no number", { url: `redis://:${secret}@localhost/images` }, /database in its URL is no number/],
   ["parameters", { url: `redis://:${secret}@localhost/0?family=6` }, /a part after the database/],
   ["a stray percent sign", { url: `redis://user:%${secret}@localhost` }, /stray `%`\. Write `%` as `%25`/],
+  ["a host with a stray percent sign", { url: `redis://:${secret}@local%host` }, /the host in its URL has a stray `%`/],
   ["no URL of several", { url: [] }, /there is no URL/],
   [
     "several URLs of no cluster",

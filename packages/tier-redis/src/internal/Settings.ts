@@ -95,7 +95,7 @@ const parse = (given: string | Redacted.Redacted): Parsed => {
     throw invalid(`its URL begins with ${JSON.stringify(protocol.slice(0, 20))}`, fix)
   }
   if (hostname === "") throw invalid("its URL names no host", fix)
-  const host = decodeURIComponent(hostname).replace(/^\[|\]$/g, "")
+  const host = hostOf(hostname, fix)
   if (search !== "" || hash !== "") throw invalid("its URL has a part after the database", fix, host)
   if (!/^\/?\d{0,5}$/.test(pathname)) throw invalid("the database in its URL is no number", fix, host)
   return {
@@ -105,6 +105,15 @@ const parse = (given: string | Redacted.Redacted): Parsed => {
     password: url.password === "" ? undefined : decoded(url.password, host),
     database: Number(pathname.slice(1)),
     isSecure: protocol === "rediss:"
+  }
+}
+
+/** Without the brackets of IPv6. */
+const hostOf = (hostname: string, fix: string): string => {
+  try {
+    return decodeURIComponent(hostname).replace(/^\[|\]$/g, "")
+  } catch {
+    throw invalid("the host in its URL has a stray `%`", fix)
   }
 }
 
