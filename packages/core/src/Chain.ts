@@ -163,7 +163,7 @@ export type Role = "cache" | "store" | "origin"
 export interface TierStatus {
   readonly tier: string
   readonly role: Role
-  /** None if the tier could not say, and for an origin. */
+  /** None if the tier could not say within its deadline or five seconds, and for an origin. */
   readonly usage: Tier.Usage | undefined
   readonly breaker: BreakerState
   readonly counters: Readonly<Member.Counters>
@@ -327,14 +327,23 @@ export function make<E, O>(
   })
 }
 
+/** Operators ask when a tier is unwell: what it does not say soon must not keep the rest from them. */
+const usageWithin: Duration.Input = "5 seconds"
+
 const statusOf = (member: Member.Member, isClosed: boolean): Effect.Effect<TierStatus> =>
-  Effect.map(isClosed ? Effect.succeedNone : Effect.option(member.call("usage", () => member.tier.usage)), (usage) => ({
+  Effect.map(isClosed ? Effect.succeedNone : usageOf(member), (usage) => ({
     tier: member.tier.name,
     role: member.role,
     usage: Option.getOrUndefined(usage),
     breaker: member.breaker(),
     counters: countersOf(member)
   }))
+
+const usageOf = (member: Member.Member): Effect.Effect<Option.Option<Tier.Usage>> =>
+  Effect.map(
+    Effect.timeoutOption(Effect.option(member.call("usage", () => member.tier.usage)), usageWithin),
+    Option.flatten
+  )
 
 const originStatusOf = (origin: Member.OriginMember): TierStatus => ({
   tier: origin.name,

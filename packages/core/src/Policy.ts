@@ -11,6 +11,11 @@ import { type Operation, TierError, TimedOut, Unknown } from "./TierError.ts"
 export interface Policy {
   /** Time that one call may take. Default: 5 seconds; none for a tier in process memory. */
   readonly deadline?: Duration.Input | undefined
+  /**
+   * Time that a reader may have to wait: for one `get`, `head` or `open`, and for each piece of a streamed body. Where
+   * writes of large blobs take long, reads need not. Default: `deadline`.
+   */
+  readonly readDeadline?: Duration.Input | undefined
   /** When to call again after an error that `isRetryable`. Default: never. */
   readonly retry?: Schedule.Schedule<unknown, TierError> | undefined
   /** When to stop asking a tier that is unwell. `false`: never. Default: as `BreakerOptions`; none in process memory. */
@@ -34,6 +39,16 @@ export interface BreakerOptions {
 
 /** Deadline of a tier outside the process, when its policy names none. */
 export const defaultDeadline: Duration.Input = "5 seconds"
+
+/** Operations that a reader waits for. */
+export const reads: ReadonlySet<Operation> = new Set(["get", "head", "open"] as const)
+
+/** Time that one call of an operation may take. */
+export const deadlineOf = (policy: Policy): ((operation: Operation) => Duration.Duration) => {
+  const any = Duration.fromInputUnsafe(policy.deadline ?? defaultDeadline)
+  const ofRead = policy.readDeadline === undefined ? any : Duration.fromInputUnsafe(policy.readDeadline)
+  return (operation) => (reads.has(operation) ? ofRead : any)
+}
 
 /** Applies a policy to a call; see `guard`. Once `isWanted` (default: always) says no, a call that fails is its last try. */
 export type Guard = <A>(
@@ -61,15 +76,14 @@ export const unguarded =
  * goes on inside `scope`.
  */
 export const guard = (tier: string, policy: Policy, scope: Scope.Scope): Guard => {
-  const deadline = Duration.fromInputUnsafe(policy.deadline ?? defaultDeadline)
-  const millis = Duration.toMillis(deadline)
+  const deadline = deadlineOf(policy)
   const { retry } = policy
   const once: Guard = (operation, call) =>
     bounded(
       unguarded(tier)(operation, call),
-      deadline,
+      deadline(operation),
       scope,
-      () => new TierError({ tier, operation, reason: new TimedOut({ millis }) })
+      () => new TierError({ tier, operation, reason: new TimedOut({ millis: Duration.toMillis(deadline(operation)) }) })
     )
   return retry === undefined
     ? once

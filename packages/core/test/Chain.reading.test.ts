@@ -285,4 +285,30 @@ describe("a chain whose scope has closed", () => {
       assert.isTrue(Trail.isUnconfirmed((yield* chain.get(key)).trail))
     })
   )
+
+  it.effect("waits five seconds for what a tier holds, whatever its deadline, and tells the rest", () =>
+    Effect.gen(function* () {
+      const memory = yield* local()
+      const { tier } = yield* remote("store")
+      const chain = yield* Chain.make({
+        name: "test",
+        caches: [{ tier: memory.tier }],
+        store: { tier: { ...tier, usage: Effect.never }, policy: { deadline: "1 hour" } }
+      })
+      const asked = yield* Effect.forkChild(chain.status, { startImmediately: true })
+      yield* TestClock.adjust("4999 millis")
+      assert.isUndefined(asked.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+
+      const status = yield* Fiber.join(asked)
+
+      assert.deepStrictEqual(
+        status.map(({ breaker, tier, usage }) => [tier, usage?.entries, breaker]),
+        [
+          ["memory", 0, "closed"],
+          ["store", undefined, "closed"]
+        ]
+      )
+    })
+  )
 })

@@ -379,6 +379,18 @@ describe("the deadline of a tier", () => {
       assert.isTrue((yield* Fiber.join(reading)).equals(bytes))
     }))
 
+  test("is that of reads for each chunk, where the policy names one", () =>
+    Effect.gen(function* () {
+      const { chain, far } = yield* nearAndFar({ far: { deadline: "1 hour", readDeadline: "2 seconds" } })
+      far.onDeliver = atThird(Effect.never)
+      const reading = yield* fork(failureOf(readAll((yield* find(chain)).blob)))
+      yield* TestClock.adjust("1999 millis")
+      assert.isUndefined(reading.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+
+      assert.strictEqual(reading.pollUnsafe()?._tag, "Success")
+    }))
+
   test("passes without waiting for a source that cannot be interrupted, which is closed when it lets go", () =>
     Effect.gen(function* () {
       const { chain, far } = yield* nearAndFar()

@@ -7,7 +7,7 @@ import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as Policy from "../src/Policy.ts"
-import { Denied, Gone, TierError, Unavailable } from "../src/TierError.ts"
+import { Denied, Gone, operations, TierError, Unavailable } from "../src/TierError.ts"
 
 const unavailable = new TierError({ tier: "disk", operation: "get", reason: new Unavailable({ cause: "down" }) })
 const denied = new TierError({ tier: "disk", operation: "get", reason: new Denied({ cause: "no" }) })
@@ -69,6 +69,25 @@ describe("Policy.guard", () => {
       yield* TestClock.adjust("1 millis")
 
       assert.strictEqual((yield* Fiber.join(fiber)).reason._tag, "TimedOut")
+    })
+  )
+
+  it.effect("gives what a reader waits for its own deadline, and everything else the general one", () =>
+    Effect.gen(function* () {
+      const guard = yield* guardOf({ deadline: "20 seconds", readDeadline: "2 seconds" })
+      for (const operation of operations) {
+        const millis = ["get", "head", "open"].includes(operation) ? 2_000 : 20_000
+        const fiber = yield* Effect.forkChild(Effect.flip(guard(operation, () => Effect.never)))
+
+        yield* TestClock.adjust(millis - 1)
+        assert.isUndefined(fiber.pollUnsafe(), operation)
+        yield* TestClock.adjust("1 millis")
+
+        assert.strictEqual(
+          (yield* Fiber.join(fiber)).message,
+          `disk.${operation}: TimedOut: no answer within ${millis} ms`
+        )
+      }
     })
   )
 

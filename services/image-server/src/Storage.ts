@@ -16,6 +16,7 @@ import * as S3Tier from "@terrace/tier-s3/S3Tier"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { join } from "node:path"
+import { bucketPolicy } from "./BucketPolicy.ts"
 import type { ServerConfig } from "./ServerConfig.ts"
 
 export interface Storage {
@@ -49,7 +50,7 @@ export const make = Effect.fnUntraced(function* (config: ServerConfig) {
   const storage: Storage = {
     masters: {
       caches: [{ tier: memory }, ...caches],
-      store: { tier: store },
+      store,
       revalidateAfter: config.revalidateAfter
     },
     variants: { caches: [{ tier: memory }, { tier: variants }] },
@@ -66,7 +67,7 @@ const onDisk = Effect.fnUntraced(function* (config: ServerConfig) {
     inlineBelow: inlineBelow(config),
     sweepEvery: sweepEvery(config)
   })
-  return { caches: [], store, variants: yield* diskCache(config, "variants") }
+  return { caches: [], store: { tier: store }, variants: yield* diskCache(config, "variants") }
 })
 
 const inBucket = Effect.fnUntraced(function* (config: ServerConfig, bucket: string) {
@@ -83,7 +84,7 @@ const inBucket = Effect.fnUntraced(function* (config: ServerConfig, bucket: stri
   })
   // One budget for both chains: their names never meet.
   const disk = yield* diskCache(config, "cache")
-  return { caches: [{ tier: disk }], store, variants: disk }
+  return { caches: [{ tier: disk }], store: { tier: store, policy: bucketPolicy }, variants: disk }
 })
 
 const diskCache = (config: ServerConfig, directory: string) =>

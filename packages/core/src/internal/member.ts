@@ -1,7 +1,7 @@
 /**
  * A tier as one chain uses it: its role, its policy made into a guard, its counters.
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Key } from "../Key.ts"
@@ -36,8 +36,8 @@ interface Access {
    * for it any more, so that floors last until what it may still write has landed.
    */
   readonly call: Policy.Guard
-  /** Time that one call may take, and each pull of a streamed body; undefined: any. */
-  readonly deadline: Duration.Duration | undefined
+  /** Time that one call of an operation may take, and each pull of a stream; undefined: any. */
+  readonly deadlineOf: (operation: TierError["operation"]) => Duration.Duration | undefined
   readonly counters: Counters
   readonly breaker: () => Breaker.BreakerState
 }
@@ -105,16 +105,21 @@ const access = (
     const breakerOptions = policy.breaker ?? (inProcess ? false : {})
     const deadline = policy.deadline ?? (inProcess ? "Infinity" : Policy.defaultDeadline)
     const isUnguarded =
-      inProcess && policy.deadline === undefined && policy.retry === undefined && breakerOptions === false
+      inProcess &&
+      policy.deadline === undefined &&
+      policy.readDeadline === undefined &&
+      policy.retry === undefined &&
+      breakerOptions === false
     const breaker = breakerOptions === false ? undefined : yield* Breaker.make(name, breakerOptions, scope)
-    const guard = Policy.guard(name, { ...policy, deadline }, scope)
+    const bounds = { ...policy, deadline }
+    const guard = Policy.guard(name, bounds, scope)
     const asActivity: Policy.Guard = (operation, call, isWanted) =>
       guard(operation, () => activities.during(call()), isWanted)
     const measured = inProcess ? asActivity : timed(asActivity, name, onCall)
     const guarded = breaker === undefined ? measured : watched(breaker.around(measured), scope)
     return {
       call: isUnguarded ? Policy.unguarded(name) : guarded,
-      deadline: isUnguarded ? undefined : Duration.fromInputUnsafe(deadline),
+      deadlineOf: isUnguarded ? () => undefined : Policy.deadlineOf(bounds),
       breaker: breaker?.state ?? (() => "closed"),
       counters: {
         hits: 0,

@@ -43,7 +43,8 @@ export const delivered = <A>(
   shaped: (pull: Pulled<A>) => Next<A>
 ): Effect.Effect<Stream.Stream<A, TierError>, TierError, Scope.Scope> =>
   Effect.gen(function* () {
-    const { deadline, tier } = member
+    const { tier } = member
+    const deadline = member.deadlineOf(operation)
     /** Holds the pull that is running. */
     const pulls = Scope.makeUnsafe()
     /** Of tries that have got something: also of one that was given up before. */

@@ -10,16 +10,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import type { Guard } from "../Policy.ts"
-import type { Operation, TierError } from "../TierError.ts"
+import { type Guard, reads } from "../Policy.ts"
+import type { TierError } from "../TierError.ts"
 
 /** Reads of one tier that are watched at the same time. */
 const limit = 16
 
-/** Writes are not abandoned. */
-const reads: ReadonlySet<Operation> = new Set(["get", "head", "open"] as const)
-
-/** Runs reads in fibers of `scope`, where those that are watched go on. */
+/** Runs reads, which alone may be abandoned, in fibers of `scope`, where those that are watched go on. */
 export const watched = (guard: Guard, scope: Scope.Scope): Guard => {
   let watching = 0
   /** Reads in a row that were abandoned with no answer between them. */
