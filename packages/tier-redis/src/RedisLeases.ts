@@ -4,6 +4,8 @@
  * They only save work. Without an answer of Redis everyone works alone, and nothing is wrong.
  */
 import type { Leases, Subject, Work } from "@terrace/core/Leases"
+import type { Reason } from "@terrace/core/TierError"
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -11,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { randomBytes } from "node:crypto"
 import * as Layout from "./internal/Layout.ts"
@@ -76,7 +79,8 @@ type Answer =
  * Behavior:
  * - a lease is given back when its work ends, however it ends, behind the answer; whoever waits is woken by that. If the
  *   holder dies, the next one has it after `life`.
- * - a lease that came after its caller had left is given back.
+ * - a lease that came after its caller had left is given back, also over the next connection if the one that asked for it
+ *   broke.
  * - dies with a `RangeError` that names the option if one is out of range.
  */
 export const make = Effect.fnUntraced(function* (
@@ -108,11 +112,16 @@ export const make = Effect.fnUntraced(function* (
   const run = (script: Script.Script, key: string, token: string, argument: string | number) =>
     connection.send((client) => Script.run(client, script, key, [token, argument]))
 
-  /** Behind the answer, and whoever leaves: the others are not to wait for nothing. */
+  /**
+   * Behind the answer, and whoever leaves: the others are not to wait for nothing. Where Redis cannot be told now, it is
+   * told later, for as long as the lease may live.
+   */
   const release = (key: string, token: string): Effect.Effect<void> =>
-    run(LeaseKeys.release, key, token, channel).pipe(
+    Effect.uninterruptible(run(LeaseKeys.release, key, token, channel)).pipe(
+      Effect.retry({ schedule: Schedule.spaced(life / 40) }),
+      Effect.timeoutOption(life),
       Effect.ignore,
-      Effect.forkIn(scope, { startImmediately: true, uninterruptible: true }),
+      Effect.forkIn(scope, { startImmediately: true }),
       Effect.asVoid
     )
 
@@ -140,8 +149,11 @@ export const make = Effect.fnUntraced(function* (
     if (answered._tag === "Success" && Option.isSome(answered.value)) {
       const exit = answered.value.value
       const left = exit._tag === "Success" ? Number(exit.value) : Number.NaN
-      if (exit._tag === "Failure") yield* without(exit.cause)
-      else isWithout = false
+      if (exit._tag === "Success") isWithout = false
+      else {
+        if (exit.cause.reasons.some(isUnknownOutcome)) yield* release(key, token)
+        yield* without(exit.cause)
+      }
       return left === -1 ? { _tag: "Held", token } : left >= 0 ? { _tag: "Taken", millis: left } : { _tag: "None" }
     }
     // Nobody waits for it any more.
@@ -228,6 +240,10 @@ export const make = Effect.fnUntraced(function* (
     stats: Effect.sync(() => ({ ...stats }))
   }
 })
+
+/** Whether Redis may have given the lease although nobody was told. */
+const isUnknownOutcome = (reason: Cause.Reason<Reason>): boolean =>
+  reason._tag === "Fail" && !(reason.error._tag === "Unavailable" && reason.error.noEffect === true)
 
 /** Provides `RedisLeases`; see `make`. */
 export const layer = (options?: Options): Layer.Layer<RedisLeases, never, RedisConnection> =>

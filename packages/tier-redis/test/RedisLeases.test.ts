@@ -375,6 +375,33 @@ describe("RedisLeases", () => {
       })
     )
 
+    it.live("a connection that breaks before the answer - the lease is given back over the next one", () =>
+      Effect.gen(function* () {
+        const up = yield* server
+        const admin = yield* clientOf(up)
+        const proxy = yield* FaultProxy.make({ port: up.port })
+        const prefix = uniquePrefix()
+        const url = `redis://127.0.0.1:${proxy.port}`
+        for (const answerWithin of ["100 millis", "1 minute"] as const) {
+          const leases = yield* leasesAt({ url, required: true }, { prefix, answerWithin, life: "40 seconds" })
+          const exists = Effect.promise(() => admin.exists(leaseKey(prefix)))
+          // Redis knows the scripts from here on, which else are sent when it has said that it does not.
+          yield* leases.withLease(subject, work().by("first"))
+          yield* eventually("no lease", exists, (count) => count === 0)
+          yield* proxy.set({ toClient: { blackHole: true } })
+          const worker = yield* Effect.forkScoped(leases.withLease(subject, work().by("alone")))
+          yield* eventually("the lease", exists, (count) => count === 1)
+          if (answerWithin === "100 millis") yield* Fiber.join(worker)
+
+          yield* proxy.set({})
+          yield* proxy.cut("reset")
+
+          assert.strictEqual(yield* Fiber.join(worker), "alone")
+          yield* eventually("no lease", exists, (count) => count === 0)
+        }
+      })
+    )
+
     it.live("no right - works alone", () =>
       Effect.gen(function* () {
         const up = yield* server
