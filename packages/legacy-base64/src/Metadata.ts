@@ -51,8 +51,8 @@ export interface Metadata {
   /** Absent in old records. */
   readonly facts: Facts | undefined
   /**
-   * Absolute `http` or `https` URL of the image, in ASCII, as `Location` needs it. A `cdn_url` that is none leads nowhere,
-   * and counts as absent.
+   * Absolute `http` or `https` URL of the image, in ASCII, as `Location` needs it; see `cdnUrlOf`. A `cdn_url` that is none
+   * leads nowhere, and counts as absent.
    */
   readonly cdnUrl: string | undefined
 }
@@ -69,12 +69,28 @@ export const make = (fields: Readonly<Record<string, unknown>>, sources: Readonl
   sources,
   isCached: fields[cachedField] === true,
   facts: Option.getOrUndefined(decodeFacts(fields[factsField])),
-  cdnUrl: httpUrl(fields[cdnField])
+  cdnUrl: cdnUrlOf(fields[cdnField])
 })
 
-/** `URL` drops line breaks and blanks at the ends; here they make it none. */
-const httpUrl = (value: unknown): string | undefined =>
-  typeof value === "string" && /^https?:\/\/[^\s\p{Cc}]+$/iu.test(value) ? URL.parse(value)?.href : undefined
+/** Longest URL that is followed, in characters: what RFC 9110 §4.1 asks everyone to support. */
+const maxUrlLength = 8_000
+
+/**
+ * The URL that a value of `cdn_url` stands for; undefined if it is none to send a browser to.
+ *
+ * Behavior:
+ * - absolute, `http` or `https`, without user and password, at most 8,000 characters once it is in ASCII.
+ * - `URL` drops line breaks and blanks at the ends; here they make it none.
+ */
+export const cdnUrlOf = (value: unknown): string | undefined => {
+  const url =
+    typeof value === "string" && value.length <= maxUrlLength && /^https?:\/\/[^\s\p{Cc}]+$/iu.test(value)
+      ? URL.parse(value)
+      : null
+  return url !== null && url.username === "" && url.password === "" && url.href.length <= maxUrlLength
+    ? url.href
+    : undefined
+}
 
 /** A member that is written anew. */
 export const source = (name: string, value: string | true | typeof Facts.Encoded): Source => ({

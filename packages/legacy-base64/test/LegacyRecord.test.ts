@@ -88,6 +88,11 @@ describe("LegacyRecord", () => {
       ["https://cdn.example.com:port/", undefined],
       [" https://cdn.example.com", undefined],
       ["https://cdn.example.com/\r\nset-cookie: a", undefined],
+      ["https://user:secret@cdn.example.com/a.webp", undefined],
+      ["https://user@cdn.example.com/a.webp", undefined],
+      [`https://cdn.example.com/${"a".repeat(7_976)}`, `https://cdn.example.com/${"a".repeat(7_976)}`],
+      [`https://cdn.example.com/${"a".repeat(7_977)}`, undefined],
+      [`https://cdn.example.com/${"ü".repeat(2_000)}`, undefined],
       [5, undefined]
     ])("cdn_url %j leads to %j", (value, expected) => {
       assert.strictEqual(record(JSON.stringify({ cdn_url: value })).metadata.cdnUrl, expected)

@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 export interface PresignOptions {
   /** The one method that the URL is good for; a signature covers it. Default: "GET". */
   readonly method?: "GET" | "HEAD" | undefined
-  /** How long the URL is good for: 1 second to 7 days. Temporary credentials may end earlier. Default: 15 minutes. */
+  /** How long the URL is good for: 1 second to 7 days; with temporary credentials, no longer than they are. Default: 15 minutes. */
   readonly expiresIn?: Duration.Input | undefined
   /** `Cache-Control` that the server is to answer with. Default: none. */
   readonly cacheControl?: string | undefined
@@ -20,7 +20,7 @@ export interface PresignOptions {
 export interface Presigned {
   readonly url: string
   readonly method: "GET" | "HEAD"
-  /** Unix milliseconds. */
+  /** Unix milliseconds: when the signature ends, or the credentials that it was made with. */
   readonly expiresAt: number
 }
 

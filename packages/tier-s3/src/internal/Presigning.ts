@@ -47,16 +47,19 @@ export const presign = (
     }
     const millis = yield* Clock.currentTimeMillis
     const options = { expiresIn: seconds, signingDate: DateTime.toDateUtc(DateTime.makeUnsafe(millis)) }
-    const url = yield* Effect.tryPromise({
-      try: () =>
-        method === "GET"
-          ? getSignedUrl(signer, new GetObjectCommand(input), options)
-          : getSignedUrl(signer, new HeadObjectCommand(input), options),
+    const { credentialsEnd, url } = yield* Effect.tryPromise({
+      try: async () => {
+        // Asked before: should they be renewed now, those that sign end later.
+        const { expiration } = await signer.config.credentials()
+        const command = method === "GET" ? new GetObjectCommand(input) : new HeadObjectCommand(input)
+        return { credentialsEnd: expiration?.getTime(), url: await getSignedUrl(signer, command, options) }
+      },
       catch: (cause) =>
         new PresignError({ tier: settings.name, reason: "no-credentials", detail: "there are no credentials", cause })
     })
-    // The signature counts whole seconds.
-    return { url, method, expiresAt: (Math.floor(millis / 1_000) + seconds) * 1_000 }
+    // The signature counts whole seconds, and is worth nothing without the credentials.
+    const signatureEnd = (Math.floor(millis / 1_000) + seconds) * 1_000
+    return { url, method, expiresAt: Math.min(signatureEnd, credentialsEnd ?? signatureEnd) }
   })
 
 /** Where a CDN serves the object; undefined: there is none. */

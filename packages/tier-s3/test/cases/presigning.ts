@@ -3,7 +3,9 @@ import { assert } from "@effect/vitest"
 import * as Body from "@terrace/core/Body"
 import * as Key from "@terrace/core/Key"
 import * as Fixtures from "@terrace/testkit/Fixtures"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import { withEnvironment } from "../support/Environment.ts"
 import { fixture } from "../support/Servers.ts"
 import type { It } from "../support/Suite.ts"
 
@@ -76,6 +78,23 @@ export const presigning = (it: It): void => {
       const refused = yield* Effect.repeat(request(url), { until: ({ status }) => status !== 200, times: 2_000 })
       assert.strictEqual(refused.status, 403)
       assert.isAtLeast(performance.timeOrigin + performance.now(), expiresAt)
+    })
+  )
+
+  it.effect("presign - a URL ends with the credentials that sign it, where those end first", () =>
+    Effect.gen(function* () {
+      const { open, server } = yield* fixture
+      const end = Math.floor(performance.timeOrigin + performance.now()) + 600_000
+      yield* withEnvironment({
+        AWS_ACCESS_KEY_ID: server.accessKeyId,
+        AWS_SECRET_ACCESS_KEY: server.secretAccessKey,
+        AWS_CREDENTIAL_EXPIRATION: DateTime.formatIso(DateTime.makeUnsafe(end))
+      })
+      const tier = yield* open({ credentials: undefined })
+      const { key } = Fixtures.blob().header
+
+      assert.strictEqual((yield* tier.presign(key, { expiresIn: "7 days" })).expiresAt, end)
+      assert.isBelow((yield* tier.presign(key, { expiresIn: "9 minutes" })).expiresAt, end - 50_000)
     })
   )
 

@@ -9,6 +9,7 @@ import * as Redacted from "effect/Redacted"
 import type { Scope } from "effect/Scope"
 import { randomBytes } from "node:crypto"
 import type * as S3Tier from "../../src/S3Tier.ts"
+import { withEnvironment } from "../support/Environment.ts"
 import * as Requests from "../support/Requests.ts"
 import { credentialsOf, fixture } from "../support/Servers.ts"
 import type { It } from "../support/Suite.ts"
@@ -25,24 +26,6 @@ const fails = Effect.fnUntraced(function* (
   assert.notInclude(error.message, "\n")
   return error
 })
-
-/** Runs an effect with variables of the environment set, or unset. */
-const withEnvironment = (variables: Readonly<Record<string, string | undefined>>) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const before = Object.fromEntries(Object.keys(variables).map((name) => [name, process.env[name]]))
-      assign(variables)
-      return before
-    }),
-    (before) => Effect.sync(() => assign(before))
-  )
-
-const assign = (variables: Readonly<Record<string, string | undefined>>): void => {
-  for (const [name, value] of Object.entries(variables)) {
-    if (value === undefined) delete process.env[name]
-    else process.env[name] = value
-  }
-}
 
 /** An SDK that finds nothing. */
 const nothingToFind = withEnvironment({
