@@ -9,7 +9,7 @@ import type { Chain } from "@terrace/core/Chain"
 import type { ChainUnavailable, WriteError } from "@terrace/core/ChainError"
 import type * as Key from "@terrace/core/Key"
 import type * as Origin from "@terrace/core/Origin"
-import { TierError, Unknown } from "@terrace/core/TierError"
+import { type Operation, TierError, TimedOut, Unknown } from "@terrace/core/TierError"
 import type { ImageError } from "@terrace/image/ImageError"
 import type { Images } from "@terrace/image/Images"
 import type { LegacyError } from "@terrace/legacy-base64/LegacyError"
@@ -56,6 +56,18 @@ const name = "legacy"
 /** What a byte of a record costs of the budget: the record, its text and the decoded image are held at the same time. */
 const weight = 3
 
+/** A page full of old images waits its turn for the budget, as it does for the image engine. */
+const queue = { patience: "20 seconds", maxWaiting: 512 } as const
+
+/** Time that Redis has for one answer. */
+const answerMillis = 5_000
+
+/**
+ * Of a whole read or release: neither the wait for the budget nor a store that is slow to take an original is a failure of
+ * Redis, which has its own deadline for each answer.
+ */
+const deadline = "1 minute"
+
 type Sighting = Origin.Sighting<OriginFailure>
 type Holding = Origin.Holding<OriginFailure>
 type Release = Origin.Release<OriginFailure>
@@ -66,13 +78,25 @@ const busy: Sighting = { _tag: "Skipped", why: "busy" }
 const released: Release = { _tag: "Released" }
 const gone: Release = { _tag: "Gone" }
 
-export const make = ({ budget, engine, maxRecordBytes, originals, records }: Options): Origin.Origin<OriginFailure> => {
+export const make = ({
+  budget,
+  engine,
+  maxRecordBytes,
+  originals,
+  records: patient
+}: Options): Origin.Origin<OriginFailure> => {
+  const records: Pick<LegacyRecords, "read" | "size" | "compact"> = {
+    read: (id) => inTime("get", patient.read(id)),
+    size: (id) => inTime("head", patient.size(id)),
+    compact: (id, before, after) => inTime("put", patient.compact(id, before, after))
+  }
+
   /** What Redis has of an image. A record that cannot be used is held too: making an image of it says why. */
   const sight = (id: string): Effect.Effect<Sighting, TierError> =>
     Effect.gen(function* () {
       const record = yield* records.read(id)
       if (record === undefined) return nothing
-      const { image, metadata } = yield* records.decode(record)
+      const { image, metadata } = yield* patient.decode(record)
       return image === undefined ? letGo : holding(id, fingerprint(record), image, metadata)
     }).pipe(Effect.catchTag("LegacyError", (error) => Effect.succeed(unusable(id, error))))
 
@@ -136,19 +160,20 @@ export const make = ({ budget, engine, maxRecordBytes, originals, records }: Opt
   const refused = (id: string, error: ImageError): Effect.Effect<never, OriginFailure> =>
     error.reason._tag === "Busy" || error.reason._tag === "TimedOut"
       ? Effect.fail(error)
-      : Effect.andThen(records.countNoImage, Effect.fail(new UnusableRecord({ id, detail: error.message })))
+      : Effect.andThen(patient.countNoImage, Effect.fail(new UnusableRecord({ id, detail: error.message })))
 
   const read = (key: Key.Key): Effect.Effect<Sighting, TierError, Scope.Scope> =>
     Effect.gen(function* () {
       if (key.name !== ImageKeys.masterName) return nothing
       const bytes = yield* records.size(key.group)
       if (bytes === 0) return nothing
-      const isTaken = yield* Effect.isSuccess(budget.take(weight * Math.min(bytes, maxRecordBytes)))
+      const isTaken = yield* Effect.isSuccess(budget.takeInTurn(weight * Math.min(bytes, maxRecordBytes), queue))
       return isTaken ? yield* sight(key.group) : busy
     })
 
   return {
     name,
+    policy: { deadline },
     has: (key) =>
       key.name === ImageKeys.masterName
         ? Effect.map(records.size(key.group), (bytes) => bytes > 0)
@@ -156,6 +181,12 @@ export const make = ({ budget, engine, maxRecordBytes, originals, records }: Opt
     read
   }
 }
+
+const inTime = <A, E>(operation: Operation, effect: Effect.Effect<A, E>): Effect.Effect<A, E | TierError> =>
+  Effect.timeoutOrElse(effect, {
+    duration: answerMillis,
+    orElse: () => Effect.fail(new TierError({ tier: name, operation, reason: new TimedOut({ millis: answerMillis }) }))
+  })
 
 /** Trouble with originals says nothing of Redis, whose breaker counts what comes from here. */
 const asTierError = (error: WriteError | ChainUnavailable): TierError =>

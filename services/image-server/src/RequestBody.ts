@@ -4,15 +4,24 @@
  * Bytes are taken from the budget before they are read and given back when the request ends, so the memory that uploads
  * in flight take is bounded however many clients send at once.
  */
+import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Problem from "./Problem.ts"
 
+interface Waiting {
+  readonly bytes: number
+  readonly granted: Deferred.Deferred<void>
+}
+
 /** Bytes that requests hold together. */
 export class Budget {
   private free: number
+  /** First come, first served. */
+  private readonly waiting = new Set<Waiting>()
 
   constructor(maxBytes: number) {
     this.free = maxBytes
@@ -21,12 +30,55 @@ export class Budget {
   /** Takes bytes until the scope closes; `busy` if there are not enough. */
   take(bytes: number): Effect.Effect<void, Problem.Problem, Scope.Scope> {
     return Effect.suspend(() => {
-      if (bytes > this.free) return Effect.fail(Problem.of("busy", "too many uploads are in flight: try again later"))
+      if (bytes > this.free) return Effect.fail(tooMany())
       this.free -= bytes
-      return Effect.addFinalizer(() => Effect.sync(() => (this.free += bytes)))
+      return Effect.addFinalizer(() => Effect.sync(() => this.giveBack(bytes)))
     })
   }
+
+  /** As `take`, but waits for its turn; `busy` if it does not come in time, or if too many wait already. */
+  takeInTurn(
+    bytes: number,
+    { patience, maxWaiting }: { readonly patience: Duration.Input; readonly maxWaiting: number }
+  ): Effect.Effect<void, Problem.Problem, Scope.Scope> {
+    return Effect.suspend(() => {
+      if (this.waiting.size >= maxWaiting) return Effect.fail(tooMany())
+      const own: Waiting = { bytes, granted: Deferred.makeUnsafe() }
+      const join = Effect.sync(() => {
+        this.waiting.add(own)
+        this.serve()
+      })
+      const leave = Effect.sync(() => {
+        if (this.waiting.delete(own)) this.serve()
+        else this.giveBack(bytes)
+      })
+      return Effect.acquireRelease(join, () => leave).pipe(
+        Effect.andThen(
+          Effect.timeoutOrElse(Deferred.await(own.granted), {
+            duration: patience,
+            orElse: () => Effect.fail(tooMany())
+          })
+        )
+      )
+    })
+  }
+
+  private giveBack(bytes: number): void {
+    this.free += bytes
+    this.serve()
+  }
+
+  private serve(): void {
+    for (const next of this.waiting) {
+      if (next.bytes > this.free) return
+      this.waiting.delete(next)
+      this.free -= next.bytes
+      Deferred.doneUnsafe(next.granted, Effect.void)
+    }
+  }
 }
+
+const tooMany = () => Problem.of("busy", "too many uploads are in flight: try again later")
 
 export interface Options {
   /** Largest body. */

@@ -3,7 +3,9 @@
  */
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
+import * as Chain from "@terrace/core/Chain"
 import type { Tier } from "@terrace/core/Tier"
+import type { Master } from "@terrace/image/Images"
 import * as Images from "@terrace/image/Images"
 import * as Base64 from "@terrace/legacy-base64/Base64"
 import * as LegacyRecord from "@terrace/legacy-base64/LegacyRecord"
@@ -12,9 +14,11 @@ import * as MemoryTier from "@terrace/tier-memory/MemoryTier"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { TestClock } from "effect/testing"
 import sharp from "sharp"
 import * as ImageKeys from "../src/ImageKeys.ts"
 import * as ImageLibrary from "../src/ImageLibrary.ts"
@@ -65,7 +69,7 @@ const heldRecords = () => {
 }
 
 /** Two nodes over one store and the same records. */
-const setup = Effect.fnUntraced(function* (keepOriginal = true) {
+const setup = Effect.fnUntraced(function* (keepOriginal = true, budgetBytes = 100_000_000) {
   const inner = yield* MemoryTier.make({ name: "store", maxBytes: 100_000_000 })
   const store: Tier = {
     ...inner,
@@ -84,7 +88,7 @@ const setup = Effect.fnUntraced(function* (keepOriginal = true) {
         records,
         engine,
         originals,
-        budget: new RequestBody.Budget(100_000_000),
+        budget: new RequestBody.Budget(budgetBytes),
         maxRecordBytes: 1_000_000
       })
   })
@@ -194,5 +198,81 @@ describe("the original of an old record", () => {
         assert.lengthOf(yield* names, 2)
       })
     )
+  )
+})
+
+describe("old records", () => {
+  it.live("wait for their turn where the budget allows one at a time", () =>
+    run(
+      Effect.gen(function* () {
+        const image = yield* png(20)
+        const { here, open, texts } = yield* setup(true, 4 * recordOf(image).byteLength)
+        const ids = Array.from({ length: 20 }, (_, index) => `hero_${index}`)
+        for (const id of ids) texts.set(id, recordOf(image))
+        yield* open
+
+        const answers = yield* Effect.forEach(ids, (id) => here.master(id), { concurrency: "unbounded" })
+
+        assert.deepStrictEqual([...new Set(answers.map(({ _tag }) => _tag))], ["Found"])
+      })
+    )
+  )
+
+  it.effect("are let go of by a store that takes longer than Redis may", () =>
+    Effect.gen(function* () {
+      const { records, open, texts } = heldRecords()
+      const image = Buffer.from("an image, as far as the engine knows")
+      const inner = yield* MemoryTier.make({ name: "store", maxBytes: 1_000_000 })
+      const store: Tier = {
+        ...inner,
+        peek: undefined,
+        capabilities: { ...inner.capabilities, persistent: true, durable: true },
+        put: (blob, options) => Effect.andThen(Effect.sleep("4 seconds"), inner.put(blob, options))
+      }
+      const master: Master = {
+        bytes: image,
+        contentType: "image/webp",
+        width: 1,
+        height: 1,
+        frames: 1,
+        alpha: false,
+        sourceFormat: "png"
+      }
+      const originals = yield* Chain.make({ name: "originals", caches: [], store: { tier: store } })
+      const origin = LegacyOrigin.make({
+        records: { ...records, compact: (...all) => Effect.delay(records.compact(...all), "4 seconds") },
+        engine: { normalise: () => Effect.succeed(master) },
+        originals,
+        budget: new RequestBody.Budget(1_000_000),
+        maxRecordBytes: 100_000
+      })
+      const chain = yield* Chain.make({ name: "masters", caches: [], store: { tier: store }, origin })
+      texts.set("hero", recordOf(image))
+      yield* open
+
+      yield* chain.get(ImageKeys.master("hero"))
+      yield* TestClock.adjust("1 minute")
+
+      assert.include(texts.get("hero")?.toString(), `"cached": true`)
+    })
+  )
+
+  it.effect("are not waited for longer than Redis may take", () =>
+    Effect.gen(function* () {
+      const { records } = heldRecords()
+      const origin = LegacyOrigin.make({
+        records: { ...records, size: () => Effect.never },
+        engine: { normalise: () => Effect.never },
+        originals: undefined,
+        budget: new RequestBody.Budget(1_000_000),
+        maxRecordBytes: 100_000
+      })
+      const read = yield* Effect.forkChild(Effect.flip(origin.read(ImageKeys.master("hero"))), {
+        startImmediately: true
+      })
+      yield* TestClock.adjust("5 seconds")
+
+      assert.strictEqual((yield* Fiber.join(read)).reason._tag, "TimedOut")
+    })
   )
 })
