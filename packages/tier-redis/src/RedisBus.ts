@@ -102,9 +102,9 @@ export const make = Effect.fnUntraced(function* (
       return
     }
     if (message.publisher === publisher) return
-    const isInvalidation = message.t === "invalidation"
-    if (sequences.missed(message.publisher, message.sequence, isInvalidation)) gap()
-    if (!isInvalidation) return
+    const isAlive = message.t === "alive"
+    if (sequences.missed(message.publisher, message.sequence, isAlive ? (message.failed ?? 0) : undefined)) gap()
+    if (isAlive) return
     stats.received++
     const { chain, generation, group, name } = message
     fanout.emit({ _tag: "Invalidation", chain, group, name, generation })
@@ -123,7 +123,7 @@ export const make = Effect.fnUntraced(function* (
     })
   )
 
-  const sign = connection.send((client) => tell(client, channel, Message.alive(publisher, sequence)))
+  const sign = connection.send((client) => tell(client, channel, Message.alive(publisher, sequence, stats.failed)))
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.ignore(sign), Effect.sleep(aliveEvery))))
 
   const publish = (invalidation: Invalidation): Effect.Effect<void, BusError> =>

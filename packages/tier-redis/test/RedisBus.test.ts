@@ -281,6 +281,26 @@ describe("RedisBus", () => {
       })
     )
 
+    it.live("a message that was not even sent is a gap before the next one", () =>
+      Effect.gen(function* () {
+        const up = yield* server
+        const proxy = yield* FaultProxy.make({ port: up.port })
+        const through: RedisConnection.Options = { url: `redis://127.0.0.1:${proxy.port}` }
+        const { one, two } = yield* pair(through, { aliveEvery: "1 hour" }, { url: up.url })
+        const events = yield* reading(two)
+        yield* one.publish(invalidation(1))
+        yield* proxy.down
+        yield* eventually("listening", Effect.sync(one.isListening), (is) => !is)
+        yield* Effect.flip(one.publish(invalidation(2)))
+
+        yield* proxy.set({})
+
+        yield* eventually("publish", Effect.option(one.publish(invalidation(3))), ({ _tag }) => _tag === "Some")
+        yield* until(events, has(invalidation(3)))
+        assert.deepStrictEqual(events, [gap, invalidation(1), gap, invalidation(3)])
+      })
+    )
+
     it.live("a last message that was lost is noticed by the next sign of life", () =>
       Effect.gen(function* () {
         const up = yield* server
@@ -301,6 +321,26 @@ describe("RedisBus", () => {
 
         yield* until(events, (all) => gapsIn(all) === 2)
         assert.deepStrictEqual(events, [gap, invalidation(1), gap])
+      })
+    )
+
+    it.live("what a node could not send before it was first heard of is noticed by its first sign of life", () =>
+      Effect.gen(function* () {
+        const up = yield* server
+        const proxy = yield* FaultProxy.make({ port: up.port, faults: { connect: "refuse" } })
+        const prefix = uniquePrefix()
+        const two = yield* busAt({ url: up.url }, { prefix })
+        yield* listening(two)
+        const events = yield* reading(two)
+        const one = yield* busAt({ url: `redis://127.0.0.1:${proxy.port}` }, { prefix, aliveEvery: 100 })
+        yield* Effect.flip(one.publish(invalidation(1)))
+
+        yield* proxy.set({})
+
+        yield* until(events, (all) => gapsIn(all) === 2)
+        yield* eventually("publish", Effect.option(one.publish(invalidation(2))), ({ _tag }) => _tag === "Some")
+        yield* until(events, has(invalidation(2)))
+        assert.deepStrictEqual(events, [gap, gap, invalidation(2)])
       })
     )
 

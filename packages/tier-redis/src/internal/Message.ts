@@ -2,7 +2,8 @@
  * What nodes tell one another: JSON of at most some hundred bytes.
  *
  * Each publisher numbers its messages. An invalidation has the next number; a sign of life repeats the last one, so that
- * others notice a last message that they have not got.
+ * others notice a last message that they have not got, and tells how many could not be sent, for those who have not heard the
+ * publisher before.
  */
 import type { Invalidation } from "@terrace/core/Bus"
 import * as Key from "@terrace/core/Key"
@@ -26,7 +27,9 @@ const AliveMessage = Schema.Struct({
   v: Schema.Literal(1),
   t: Schema.Literal("alive"),
   publisher,
-  sequence: Schema.Natural
+  sequence: Schema.Natural,
+  /** Messages that could not be sent so far, or of which that is not known. */
+  failed: Schema.optionalKey(Schema.Natural)
 })
 
 export type Message = typeof InvalidationMessage.Type | typeof AliveMessage.Type
@@ -36,8 +39,8 @@ const decodeJson = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Union
 export const invalidation = (publisher: string, sequence: number, { chain, generation, group, name }: Invalidation) =>
   JSON.stringify({ v: 1, t: "invalidation", publisher, sequence, chain, group, name, generation })
 
-export const alive = (publisher: string, sequence: number): string =>
-  JSON.stringify({ v: 1, t: "alive", publisher, sequence })
+export const alive = (publisher: string, sequence: number, failed: number): string =>
+  JSON.stringify({ v: 1, t: "alive", publisher, sequence, failed })
 
 /** No message is longer: a chain's name is a few words. */
 const maxCharacters = 2_048
