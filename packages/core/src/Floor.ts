@@ -6,9 +6,10 @@
  * counts as absent, wherever it turns up. The caches are then brought up to date at leisure.
  *
  * Invariants. A copy below a floor is never served from a cache and never written to one. A floor stays while anything
- * that began before it still runs (a lookup that may have read the old blob, a write-back that may be storing it). A pin
- * holds a floor longer, because a cache could not be brought up to date. The table is bounded: past `limit`, one floor for
- * the whole chain takes the place of all, which costs cache hits and no correctness; who pins bounds the pins.
+ * still runs that began before the caches were brought up to date (a lookup that may have read the old blob, a write-back
+ * that may be storing it): who has raised it says so once more, by `learn`, when they are. A pin holds a floor longer,
+ * because a cache could not be brought up to date. The table is bounded: past `limit`, one floor for the whole chain takes
+ * the place of all, which costs cache hits and no correctness; who pins bounds the pins.
  *
  * Costs. One check is four map look-ups, none while the table is empty; raising and ending are O(1) amortised, because
  * both floors and activities are kept in the order of one sequence.

@@ -290,11 +290,13 @@ const mutants: ReadonlyArray<Mutant> = [
       streams: false,
       secondTouch: false,
       isShared: false,
-      // A try that fails, a remove right after it, and another try that comes late.
+      // A try that fails, a removal that is done before the next one, and that comes late.
       steps: steps(
         [{ _tag: "Faults", tier: 1, level: 3, node: 0 }, 0],
-        [{ _tag: "Put", key: 0, fresh: null, lifetime: null, node: 0 }, 0],
-        [{ _tag: "Remove", key: 0, node: 0 }, 0],
+        [{ _tag: "Put", key: 0, fresh: null, lifetime: null, node: 0 }, 5],
+        [{ _tag: "Faults", tier: 1, level: 0, node: 0 }, 0],
+        [{ _tag: "RemoveGroup", group: 0, node: 0 }, 1],
+        [{ _tag: "Faults", tier: 1, level: 3, node: 0 }, 0],
         [{ _tag: "Wait", millis: 300 }, 0]
       )
     }

@@ -70,24 +70,30 @@ const learn = (
   { generation, group, name }: Invalidation
 ): Effect.Effect<void> =>
   Effect.suspend(() => {
+    // The activity begins before the floor is raised, which stays until the last cache has dropped its copies.
+    const takingEffect = (act: () => Effect.Effect<unknown>) => Effect.asVoid(activities.during(Effect.suspend(act)))
     // One that is no generation, or would leave no room for those that must follow, changes nothing.
     if (!Number.isSafeInteger(generation) || generation > greatest) return Effect.void
     // It is this chain's own, or says the same: that has taken effect already.
     if (published.get(subjectOf(group, name)) === generation) return Effect.void
     if (name === undefined) {
       if (!Key.isGroup(group)) return Effect.void
-      generations.witness(generation)
-      learnOfGroup(group, generation)
-      storeWrites.overtakeGroup(group, generation, true)
-      return Effect.asVoid(activities.during(dropGroupInCaches(group, generation)))
+      return takingEffect(() => {
+        generations.witness(generation)
+        learnOfGroup(group, generation)
+        storeWrites.overtakeGroup(group, generation, true)
+        return dropGroupInCaches(group, generation)
+      })
     }
     const parsed = Key.make(group, name)
     if (parsed._tag === "Failure") return Effect.void
     const key = parsed.success
-    generations.witness(generation)
-    learnOf(key, generation)
-    storeWrites.overtake(key, generation, true)
-    return Effect.asVoid(activities.during(dropInCaches(key, generation)))
+    return takingEffect(() => {
+      generations.witness(generation)
+      learnOf(key, generation)
+      storeWrites.overtake(key, generation, true)
+      return dropInCaches(key, generation)
+    })
   })
 
 /** Listens to the other nodes for as long as the chain lives. */

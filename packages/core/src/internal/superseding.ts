@@ -13,7 +13,11 @@ import type { State } from "./state.ts"
 type Dropped = Effect.Effect<ReadonlyArray<TierReceipt>>
 
 export interface Superseding {
-  readonly inEveryCache: (act: (cache: Member) => Effect.Effect<TierReceipt>) => Dropped
+  /**
+   * Brings every cache up to date with a floor, which stays for whoever has begun by then: a slow cache may have handed him
+   * its copy just before it let go of it.
+   */
+  readonly outlived: (subject: string, floor: Generation, act: (cache: Member) => Effect.Effect<TierReceipt>) => Dropped
   /** A put or remove of the key was acknowledged: older copies, and what began before now, are discarded. */
   readonly supersede: (key: Key, generation: Generation) => void
   /** As `supersede`, for what the store, or another node, says has happened; when, is not known. */
@@ -56,16 +60,19 @@ export const make = (state: State): Superseding => {
     forgetGroup(group)
   }
 
-  const inEveryCache: Superseding["inEveryCache"] = (act) => Effect.forEach(caches, act, { concurrency: "unbounded" })
+  const outlived: Superseding["outlived"] = (subject, floor, act) =>
+    Effect.tap(Effect.forEach(caches, act, { concurrency: "unbounded" }), () =>
+      Effect.sync(() => floors.learn(subject, floor))
+    )
 
   const dropInCaches: Superseding["dropInCaches"] = (key, floor) =>
-    inEveryCache((cache) => Caches.drop(state, cache, key, floor - 1))
+    outlived(key.text, floor, (cache) => Caches.drop(state, cache, key, floor - 1))
 
   const dropGroupInCaches: Superseding["dropGroupInCaches"] = (group, floor) =>
-    inEveryCache((cache) => Caches.dropGroup(state, cache, group, floor - 1))
+    outlived(group, floor, (cache) => Caches.dropGroup(state, cache, group, floor - 1))
 
   return {
-    inEveryCache,
+    outlived,
     supersede,
     learnOf: (key, generation) => {
       floors.learn(key.text, generation)

@@ -46,7 +46,7 @@ const attempts = 3
 
 export const make = (
   state: State,
-  { dropEverywhere, dropGroupEverywhere, dropInCaches, inEveryCache, learnOf, supersede }: Superseding
+  { dropEverywhere, dropGroupEverywhere, dropInCaches, learnOf, outlived, supersede }: Superseding
 ): Writes => {
   const { activities, confirmations, floors, generations, remember, store, storeWrites } = state
 
@@ -158,7 +158,7 @@ export const make = (
           supersede(key, generation)
           const since = floors.mark()
           remember(blob.header, since, at)
-          return inEveryCache((cache) => Caches.replace(state, cache, blob, since))
+          return outlived(key.text, generation, (cache) => Caches.replace(state, cache, blob, since))
         })
 
       const intoStore = (target: Member): Effect.Effect<PutReceipt, WriteError> =>
