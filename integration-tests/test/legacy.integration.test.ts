@@ -3,10 +3,10 @@ import * as FaultProxy from "@terrace/testkit/FaultProxy"
 import * as RedisServer from "@terrace/testkit/RedisServer"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { Redis } from "ioredis"
 import { join } from "node:path"
+import { eventually } from "./support/eventually.ts"
 import { bytesOf, jsonOf, problemOf, put, send, Server } from "./support/Http.ts"
 import { png } from "./support/images.ts"
 import * as OldRecords from "./support/OldRecords.ts"
@@ -59,13 +59,6 @@ const expiryOf = ({ redis }: Node, id: string) => Effect.promise(() => redis.pex
 
 const write = ({ redis }: Node, id: string, text: string, seconds?: number) =>
   Effect.promise(() => OldRecords.write(redis, id, text, seconds))
-
-/** Waits until something holds, which it must within ten seconds. */
-const eventually = <E, R>(what: string, holds: Effect.Effect<boolean, E, R>) =>
-  Effect.repeat(holds, {
-    until: (does) => does,
-    schedule: Schedule.max([Schedule.spaced("20 millis"), Schedule.recurs(500)])
-  }).pipe(Effect.tap((does) => Effect.sync(() => assert.isTrue(does, what))))
 
 const isCompacted = (node: Node, id: string) =>
   Effect.map(recordOf(node, id), (text) => text !== null && !text.includes("base64_data"))
