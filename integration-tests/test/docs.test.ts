@@ -83,7 +83,8 @@ describe("documents", () => {
       assert.deepStrictEqual(others, [
         "npm ci && npm start",
         "npm ci && npm test",
-        "TERRACE_REDIS_URL=redis://127.0.0.1:6379 npm start"
+        "TERRACE_REDIS_URL=redis://127.0.0.1:6379 npm start",
+        "TERRACE_S3_BUCKET=my-images TERRACE_DELIVERY=redirect npm start"
       ])
     })
   )

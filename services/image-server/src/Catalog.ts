@@ -19,6 +19,8 @@ export interface Records {
   readonly write: (header: Header) => Effect.Effect<void, TierError>
   /** Whether there was one. */
   readonly remove: (id: string) => Effect.Effect<boolean, TierError>
+  /** The `cdn_url` of a record, if it is a URL of http or https. */
+  readonly elsewhere: (id: string) => Effect.Effect<string | undefined, TierError>
 }
 
 export interface Catalog {
@@ -26,6 +28,8 @@ export interface Catalog {
   readonly record: (header: Header) => Effect.Effect<"written" | "later">
   /** Removes the record of an image. Fails if that is not certain. */
   readonly forget: (id: string) => Effect.Effect<boolean, TierError>
+  /** Where the record of an image says that it is, if it does. Takes at most a second. */
+  readonly elsewhere: (id: string) => Effect.Effect<string | undefined, TierError>
   /** Records that are still to be written. */
   readonly pending: () => number
 }
@@ -41,7 +45,7 @@ export interface Options {
 /** Records that may wait to be written; what is beyond that is told in the log, and written with the next upload. */
 const maxPending = 10_000
 
-const deadlines = { write: Duration.seconds(1), remove: Duration.seconds(5) }
+const deadlines = { read: Duration.seconds(1), write: Duration.seconds(1), remove: Duration.seconds(5) }
 
 /** Between one and sixty seconds apart. */
 const schedule = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("1 minute")])
@@ -59,7 +63,15 @@ export const recordsOf = (catalog: ImageCatalog): Records => ({
           ? error
           : new TierError({ tier: "catalog", operation: "put", reason: new Unknown({ cause: error }) })
     ),
-  remove: catalog.remove
+  remove: catalog.remove,
+  elsewhere: (id) =>
+    catalog.read(id).pipe(
+      Effect.map((metadata) => metadata?.cdnUrl),
+      // One that was rewritten since it was found to have no image in it.
+      Effect.catchTag("LegacyError", (error) =>
+        Effect.as(Effect.logWarning(`record not read id=${id}`, error.message), undefined)
+      )
+    )
 })
 
 export const make = ({ alone, current, records }: Options): Effect.Effect<Catalog, never, Scope.Scope> =>
@@ -68,7 +80,7 @@ export const make = ({ alone, current, records }: Options): Effect.Effect<Catalo
     const isNeeded = Latch.makeUnsafe(false)
 
     const within = <A>(
-      operation: "put" | "remove",
+      operation: "get" | "put" | "remove",
       duration: Duration.Duration,
       effect: Effect.Effect<A, TierError>
     ): Effect.Effect<A, TierError> =>
@@ -130,6 +142,7 @@ export const make = ({ alone, current, records }: Options): Effect.Effect<Catalo
         }),
       forget: (id) =>
         Effect.tap(within("remove", deadlines.remove, records.remove(id)), () => Effect.sync(() => pending.delete(id))),
+      elsewhere: (id) => within("get", deadlines.read, records.elsewhere(id)),
       pending: () => pending.size
     }
   })

@@ -4,20 +4,22 @@
 import type { Found, NotFound, TierReceipt } from "@terrace/core/Chain"
 import type { Header } from "@terrace/core/Header"
 import * as Trail from "@terrace/core/Trail"
-import type { Preset } from "@terrace/image/Preset"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { hash, randomUUID } from "node:crypto"
 import * as Conditional from "./Conditional.ts"
+import type { Delivery } from "./Delivery.ts"
 import * as Explanation from "./Explanation.ts"
 import * as ImageAttributes from "./ImageAttributes.ts"
 import { versionOf } from "./ImageKeys.ts"
 import type { ImageLibrary, Ingested, Precondition } from "./ImageLibrary.ts"
 import * as ImageResponse from "./ImageResponse.ts"
 import * as ImageUrl from "./ImageUrl.ts"
+import * as Presigned from "./Presigned.ts"
 import * as Problem from "./Problem.ts"
+import * as Redirects from "./Redirects.ts"
 import * as RequestBody from "./RequestBody.ts"
 import type { Handle, Respond } from "./Routes.ts"
 import type { ServerConfig } from "./ServerConfig.ts"
@@ -32,11 +34,13 @@ export interface Options {
   readonly uploadBudget: RequestBody.Budget
   /** Value of `Cross-Origin-Resource-Policy` on images. */
   readonly resourcePolicy: ServerConfig["resourcePolicy"]
+  readonly delivery: Delivery
 }
 
 export interface Handlers {
   readonly image: Handle
   readonly metadata: Handle
+  readonly presigned: Handle
   readonly create: Handle
   readonly replace: Handle
   readonly remove: Handle
@@ -48,33 +52,52 @@ export interface Handlers {
 }
 
 export const make = (library: ImageLibrary["Service"], options: Options): Handlers => {
+  const { delivery } = options
   const policy = { ...ImageResponse.securityHeaders, "cross-origin-resource-policy": options.resourcePolicy }
   const represent = ImageResponse.responder(policy)
   const revalidating = `public, max-age=${options.maxAge}`
   const immutable = "public, max-age=31536000, immutable"
+  const redirects = Redirects.make(library, delivery, { policy, revalidating, immutable })
 
   // --- reading -----------------------------------------------------------------
 
   const image: Handle = (request, target) =>
     Effect.flatMap(Effect.fromResult(ImageUrl.parseImage(target)), (asked) =>
-      asked.preset === undefined && asked.version === undefined
-        ? master(request, asked.id, 2)
-        : variantOrVersion(request, asked, 2)
+      redirects.mayAnswer(request, asked)
+        ? Effect.flatMap(redirects.answer(request, asked), (response) =>
+            response === undefined ? proxied(request, asked) : Effect.succeed(response)
+          )
+        : proxied(request, asked)
     )
+
+  const proxied = (request: HttpServerRequest, asked: ImageUrl.ImageRequest): Respond =>
+    asked.preset === undefined && asked.version === undefined
+      ? master(request, asked.id, 2)
+      : variantOrVersion(request, asked, 2)
 
   /** `attempts`: how often to look again for a body that was replaced before it was opened. */
   const master = (request: HttpServerRequest, id: string, attempts: number): Respond =>
     Effect.flatMap(library.master(id), (answer) =>
       answer._tag === "NotFound"
-        ? Effect.fail(imageNotFound(id, answer))
+        ? elsewhere(id, answer)
         : respond(request, id, answer, revalidating, attempts > 0 ? () => master(request, id, attempts - 1) : undefined)
     )
+
+  /** An image that no tier has, but of which a record says where it is. */
+  const elsewhere = (id: string, { trail }: NotFound): Respond =>
+    Trail.isLetGo(trail)
+      ? Effect.flatMap(library.elsewhere(id), (url) =>
+          url === undefined
+            ? Effect.fail(Problem.imageNotFound(id, trail))
+            : Effect.succeed(ImageResponse.redirect({ url, maxAge: options.maxAge }, policy))
+        )
+      : Effect.fail(Problem.imageNotFound(id, trail))
 
   const variantOrVersion = (request: HttpServerRequest, asked: ImageUrl.ImageRequest, attempts: number): Respond =>
     Effect.gen(function* () {
       const { id, preset: name, version } = asked
       const answer = yield* found(asked)
-      if (answer._tag === "NotFound") return yield* imageNotFound(id, answer)
+      if (answer._tag === "NotFound") return yield* Problem.imageNotFound(id, answer.trail)
       const current = versionOf(answer.master)
       if (version !== undefined && version !== current) {
         const query = name === undefined ? `v=${current}` : `preset=${name}&v=${current}`
@@ -97,12 +120,7 @@ export const make = (library: ImageLibrary["Service"], options: Options): Handle
     return Effect.flatMap(presetOf(name), (preset) => library.variant(id, preset))
   }
 
-  const presetOf = (name: string): Effect.Effect<Preset, ImageUrl.InvalidQuery> => {
-    const preset = library.presets.get(name)
-    return preset === undefined
-      ? Effect.fail(ImageUrl.unknownPreset(name, library.presets.keys()))
-      : Effect.succeed(preset)
-  }
+  const presetOf = (name: string) => Effect.fromResult(ImageUrl.presetOf(library.presets, name))
 
   const respond = (
     request: HttpServerRequest,
@@ -121,7 +139,7 @@ export const make = (library: ImageLibrary["Service"], options: Options): Handle
     Effect.gen(function* () {
       const id = yield* Effect.fromResult(ImageUrl.parseId(target, "/metadata"))
       const answer = yield* library.header(id)
-      if (answer._tag === "NotFound") return yield* imageNotFound(id, answer)
+      if (answer._tag === "NotFound") return yield* Problem.imageNotFound(id, answer.trail)
       return revalidated(request, describe(answer.header))
     })
 
@@ -215,7 +233,9 @@ export const make = (library: ImageLibrary["Service"], options: Options): Handle
       Effect.as(library.ready, json({ status: "ready" }, noStore))
     )
 
-  return { image, metadata, create, replace, remove, list, explain, tiers, alive, ready }
+  const presigned = Presigned.make(library, delivery)
+
+  return { image, metadata, presigned, create, replace, remove, list, explain, tiers, alive, ready }
 }
 
 /** What a byte of a JSON body takes: the text and the decoded image are held beside it. */
@@ -234,11 +254,6 @@ const revalidated = (request: HttpServerRequest, body: unknown) => {
     ? HttpServerResponse.empty({ status: 304, headers: { ...ImageResponse.securityHeaders, ...headers } })
     : json(body, headers)
 }
-
-const imageNotFound = (id: string, { trail }: NotFound): Problem.Problem =>
-  Trail.isLetGo(trail)
-    ? Problem.of("image-not-stored", `there is a record of ${id}, but its image is not stored any more`)
-    : Problem.of("image-not-found", `there is no image ${id}`)
 
 /** `application/json`, and what else says that it is JSON (RFC 6839). */
 const isJson = (contentType: string): boolean =>

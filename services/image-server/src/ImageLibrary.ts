@@ -30,7 +30,9 @@ import * as Catalog from "./Catalog.ts"
 import type * as Explanation from "./Explanation.ts"
 import * as ImageAttributes from "./ImageAttributes.ts"
 import * as ImageKeys from "./ImageKeys.ts"
+import type { Mode } from "./Delivery.ts"
 import * as Originals from "./Originals.ts"
+import * as Placement from "./Placement.ts"
 import type { UnusableRecord } from "./LegacyOrigin.ts"
 import * as TierStatus from "./TierStatus.ts"
 
@@ -42,7 +44,7 @@ export interface Options {
   /** Keep the bytes of an upload as they came, besides the master. */
   readonly keepOriginal: boolean
   /** By name. */
-  readonly presets: ReadonlyMap<string, Preset.Preset>
+  readonly presets: ReadonlyMap<string, ServedPreset>
   /** Where an image comes from that no tier has. */
   readonly origin?: OriginOf | undefined
   /** Where a small record of each image is kept. */
@@ -52,6 +54,9 @@ export interface Options {
   /** Let one node make what all would make. */
   readonly leases?: Leases | undefined
 }
+
+/** A preset, and how what is made by it reaches clients; by default as masters do. */
+export type ServedPreset = Preset.Preset & { readonly delivery?: Mode | undefined }
 
 /** Tiers of a chain, fastest first, and how it uses them. */
 type TiersOf<Field extends keyof Chain.Options> = Pick<Chain.Options, Field>
@@ -139,7 +144,17 @@ export class ImageLibrary extends Context.Service<
       prefix: string | undefined,
       after: Cursor | undefined
     ) => Effect.Effect<Page, TierError>
-    readonly presets: ReadonlyMap<string, Preset.Preset>
+    readonly presets: ReadonlyMap<string, ServedPreset>
+    /**
+     * Where a master, or a variant, lies; `NotFound` if there is no master. No variant is made for it, and no body read but
+     * that of a master that only an origin has.
+     */
+    readonly locate: (
+      id: string,
+      preset: Preset.Preset | undefined
+    ) => Effect.Effect<Placement.Placement | Chain.NotFound, ReadError>
+    /** Where a record says that an image is which no tier has: a URL of http or https. */
+    readonly elsewhere: (id: string) => Effect.Effect<string | undefined, TierError>
     /** What the tiers have of an image, or of a variant and its master; see `Chain.explain`. */
     readonly explain: (id: string, preset: Preset.Preset | undefined) => Effect.Effect<Explanation.Explained>
     /** Succeeds if the store answers now. */
@@ -352,6 +367,8 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     remove,
     list,
     presets: options.presets,
+    locate: (id, preset) => Placement.locate({ masters, variants, store: store.tier.name }, id, preset),
+    elsewhere: (id) => catalog?.elsewhere(id) ?? Effect.undefined,
     explain,
     status: TierStatus.report(chains)
   })

@@ -3,6 +3,7 @@
  */
 import type { Blob } from "@terrace/core/Blob"
 import type * as Body from "@terrace/core/Body"
+import type { Header } from "@terrace/core/Header"
 import type { Trail } from "@terrace/core/Trail"
 import type { TierError } from "@terrace/core/TierError"
 import * as Effect from "effect/Effect"
@@ -14,6 +15,7 @@ import * as Stream from "effect/Stream"
 import * as ByteRange from "./ByteRange.ts"
 import { cacheStatus, serverTiming } from "./CacheStatus.ts"
 import * as Conditional from "./Conditional.ts"
+import type { Destination } from "./Delivery.ts"
 import * as Problem from "./Problem.ts"
 
 export interface Representation {
@@ -89,6 +91,20 @@ const wordHeaders = (
   cacheControl: string,
   policy: Readonly<Record<string, string>>
 ): Worded => {
+  const { current, headers } = wordFacts({ header, trail, cacheControl }, policy)
+  const whole =
+    body._tag === "Inline"
+      ? Effect.succeed(HttpServerResponse.uint8Array(body.bytes, { headers, contentType: header.contentType }))
+      : undefined
+  return { trail, cacheControl, current, headers, whole }
+}
+
+/** What is known of a representation without its bytes. */
+interface Facts extends Pick<Representation, "trail" | "cacheControl"> {
+  readonly header: Header
+}
+
+const wordFacts = ({ cacheControl, header, trail }: Facts, policy: Readonly<Record<string, string>>) => {
   const current: Conditional.Validators = { etag: Conditional.etag(header.digest), lastModified: header.createdAt }
   const headers: Record<string, string> = {
     ...policy,
@@ -101,12 +117,33 @@ const wordHeaders = (
   if (status !== undefined) headers["cache-status"] = status
   const timing = serverTiming(trail)
   if (timing !== undefined) headers["server-timing"] = timing
-  const whole =
-    body._tag === "Inline"
-      ? Effect.succeed(HttpServerResponse.uint8Array(body.bytes, { headers, contentType: header.contentType }))
-      : undefined
-  return { trail, cacheControl, current, headers, whole }
+  return { current, headers }
 }
+
+/** The 304 for a client that has what is current, as its conditions say; undefined: it needs the bytes. */
+export const notModified = (
+  request: HttpServerRequest,
+  facts: Facts,
+  policy: Readonly<Record<string, string>>
+): HttpServerResponse.HttpServerResponse | undefined => {
+  const { current, headers } = wordFacts(facts, policy)
+  return Conditional.evaluate(request.headers, current) === "not-modified"
+    ? HttpServerResponse.empty({ status: 304, headers })
+    : undefined
+}
+
+/**
+ * Sends a client to where the bytes are. It carries no validators: a client that has kept it would ask whether it is still
+ * good, be told that the image is unchanged, and follow a signature that has ended.
+ */
+export const redirect = (
+  { maxAge, url }: Pick<Destination, "maxAge" | "url">,
+  policy: Readonly<Record<string, string>>
+): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.redirect(url, {
+    status: 302,
+    headers: { ...policy, "cache-control": `private, max-age=${maxAge}`, "content-length": "0" }
+  })
 
 const withBody = (
   { body, header }: Blob,

@@ -25,6 +25,14 @@ export interface ImageRequest {
 /** What `GET /explain/images/:id` asks for. */
 export type ExplainRequest = Pick<ImageRequest, "id" | "preset">
 
+/** What `GET /images/:id/presigned` asks for. */
+export interface PresignRequest extends Pick<ImageRequest, "id" | "preset"> {
+  /** The method that the URL is to be good for. */
+  readonly method: "GET" | "HEAD"
+  /** Seconds that the URL is to be good for; undefined: as the server is set. */
+  readonly expires: number | undefined
+}
+
 /** What `GET /images` asks for. */
 export interface ListRequest {
   /** Beginning of the ids to list; absent: all. */
@@ -39,6 +47,8 @@ export interface ListRequest {
 export const defaultListLimit = 100
 /** Largest `limit`. */
 export const maxListLimit = 1_000
+/** Largest `expires`, in seconds: a signature lasts 7 days. */
+export const maxExpires = 604_800
 /** Longest `after`, in characters. */
 export const maxCursorLength = 512
 
@@ -105,6 +115,21 @@ export const parseId = (target: string, suffix = ""): Result.Result<string, Inva
   return Result.isFailure(id) ? id : Result.map(parametersOf(target, noParameters), () => id.success)
 }
 
+/** Reads the target of `GET /images/:id/presigned`: parameters `preset`, `method` and `expires`. */
+export const parsePresign = (target: string): Result.Result<PresignRequest, InvalidId | InvalidQuery> => {
+  const id = idOf(pathOf(target), imagesPrefix, "/presigned")
+  if (Result.isFailure(id)) return Result.fail(id.failure)
+  return Result.map(parametersOf(target, presignParameters), (given) => {
+    const expires = given.get("expires")
+    return {
+      id: id.success,
+      preset: given.get("preset"),
+      method: given.get("method") === "HEAD" ? "HEAD" : "GET",
+      expires: expires === undefined ? undefined : Number(expires)
+    }
+  })
+}
+
 /** Reads the target of `GET /images`: parameters `prefix`, `after` and `limit`. */
 export const parseList = (target: string): Result.Result<ListRequest, InvalidQuery> =>
   Result.map(parametersOf(target, listParameters), (given) => {
@@ -119,6 +144,12 @@ export const parseList = (target: string): Result.Result<ListRequest, InvalidQue
 /** Checks that a target, for example that of `POST /images`, has no parameters. */
 export const parseBare = (target: string): Result.Result<void, InvalidQuery> =>
   Result.map(parametersOf(target, noParameters), () => undefined)
+
+/** The preset of this name. */
+export const presetOf = <A>(presets: ReadonlyMap<string, A>, name: string): Result.Result<A, InvalidQuery> => {
+  const preset = presets.get(name)
+  return preset === undefined ? Result.fail(unknownPreset(name, presets.keys())) : Result.succeed(preset)
+}
 
 /** The error for a preset that is well formed but not configured. */
 export const unknownPreset = (preset: string, known: Iterable<string>): InvalidQuery =>
@@ -194,6 +225,18 @@ const imageParameters: Parameters = new Map([
     {
       expected: `16 lower-case hex digits, the first of the image's digest, for example "9f86d081884c7d65"`,
       accepts: (value) => /^[0-9a-f]{16}$/.test(value)
+    }
+  ]
+])
+
+const presignParameters: Parameters = new Map([
+  presetParameter,
+  ["method", { expected: "GET or HEAD", accepts: (value) => value === "GET" || value === "HEAD" }],
+  [
+    "expires",
+    {
+      expected: `whole seconds from 1 to ${maxExpires}, for example "300"`,
+      accepts: (value) => /^[1-9][0-9]{0,5}$/.test(value) && Number(value) <= maxExpires
     }
   ]
 ])

@@ -12,8 +12,10 @@ import type {
   ProducerTimedOut,
   Refused
 } from "@terrace/core/ChainError"
+import * as Trail from "@terrace/core/Trail"
 import type { HeaderTooLarge } from "@terrace/core/Header"
 import type { TierError } from "@terrace/core/TierError"
+import type { PresignError } from "@terrace/tier-s3/Presign"
 import type { ImageError } from "@terrace/image/ImageError"
 import * as Schema from "effect/Schema"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
@@ -39,6 +41,7 @@ export const kinds = {
   "not-found": { status: 404, title: "There is no such resource" },
   "image-not-found": { status: 404, title: "There is no such image" },
   "image-not-stored": { status: 404, title: "The catalog knows the image, but it is stored nowhere" },
+  "not-in-bucket": { status: 409, title: "The image is not in the bucket now" },
   "method-not-allowed": { status: 405, title: "The resource does not take this method" },
   "precondition-failed": { status: 412, title: "The stored image is not the expected one" },
   "request-timed-out": { status: 408, title: "The request did not arrive in time" },
@@ -53,6 +56,7 @@ export const kinds = {
   internal: { status: 500, title: "The server has a fault" },
   "unusable-record": { status: 500, title: "The old record of the image cannot be used" },
   damaged: { status: 500, title: "The stored image is damaged" },
+  "no-bucket": { status: 501, title: "The server keeps these images in no bucket" },
   unavailable: { status: 503, title: "A backend is not available", retryAfter: 5 },
   "timed-out": { status: 504, title: "The image was not ready in time", retryAfter: 5 },
   "no-space": { status: 507, title: "There is no space left for images" }
@@ -92,6 +96,7 @@ export type RouteError =
   | Contended
   | HeaderTooLarge
   | TierError
+  | PresignError
   | UnusableRecord
 
 /** What the client sees of an error. */
@@ -130,6 +135,8 @@ export const fromError = (error: RouteError): Problem => {
         : of("unavailable", "whether the image exists cannot be learned now")
     case "TierError":
       return fromTierError(error)
+    case "PresignError":
+      return of("unavailable", "no URL can be signed now")
     case "ImageError":
       return fromImageError(error)
     case "UnusableRecord":
@@ -186,6 +193,12 @@ const fromImageError = ({ reason }: ImageError): Problem => {
 
 export const of = (type: ProblemType, detail: string, headers?: Readonly<Record<string, string>>): Problem =>
   new Problem(headers === undefined ? { type, detail } : { type, detail, headers })
+
+/** There is no image of this id; `trail` says whether a record of it is left. */
+export const imageNotFound = (id: string, trail: Trail.Trail): Problem =>
+  Trail.isLetGo(trail)
+    ? of("image-not-stored", `there is a record of ${id}, but its image is not stored any more`)
+    : of("image-not-found", `there is no image ${id}`)
 
 /** The response of a problem: `application/problem+json`, never cached but for a second where nothing was found. */
 export const toResponse = (problem: Problem, requestId: string): HttpServerResponse.HttpServerResponse => {

@@ -30,6 +30,7 @@ interface Resources {
   readonly collection: Resource
   readonly image: Resource
   readonly metadata: Resource
+  readonly presigned: Resource
   readonly explanation: Resource
   readonly others: ReadonlyMap<string, Resource>
 }
@@ -45,6 +46,7 @@ const resources = (handlers: Handlers): Resources => ({
     DELETE: guarded(handlers.remove)
   },
   /* /images/:id/metadata  */ metadata: { GET: open(handlers.metadata) },
+  /* /images/:id/presigned */ presigned: { GET: guarded(handlers.presigned) },
   /* /explain/images/:id   */ explanation: { GET: guarded(handlers.explain) },
   others: new Map<string, Resource>([
     ["/tiers", { GET: guarded(handlers.tiers) }],
@@ -62,12 +64,11 @@ export const make = (
   handlers: Handlers,
   access: Access
 ): ((request: HttpServerRequest) => Effect.Effect<HttpServerResponse.HttpServerResponse, never, Scope.Scope>) => {
-  const { collection, explanation, image, metadata, others } = resources(handlers)
+  const { collection, explanation, image, metadata, others, presigned } = resources(handlers)
 
   const match = (path: string): Resource | undefined => {
-    // `/images/metadata` is the image of that id.
     if (path.startsWith("/images/")) {
-      return path.endsWith("/metadata") && path.length > "/images/metadata".length ? metadata : image
+      return isPartOf(path, "/metadata") ? metadata : isPartOf(path, "/presigned") ? presigned : image
     }
     if (path.startsWith("/explain/images/")) return explanation
     return path === "/images" ? collection : others.get(path)
@@ -93,6 +94,10 @@ export const make = (
 
   return (request) => Effect.catchCause(dispatch(request), (cause) => refuse(request, cause))
 }
+
+/** `/images/metadata` is the image of that id. */
+const isPartOf = (path: string, suffix: string): boolean =>
+  path.endsWith(suffix) && path.length > "/images".length + suffix.length
 
 type Incoming = Pick<IncomingMessage, "httpVersion" | "rawHeaders"> & { readonly url?: string | undefined }
 

@@ -7,6 +7,7 @@ import * as RedisConnection from "@terrace/tier-redis/RedisConnection"
 import * as Images from "@terrace/image/Images"
 import * as Preset from "@terrace/image/Preset"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpServer from "effect/http/HttpServer"
@@ -15,6 +16,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Access from "./Access.ts"
 import * as Catalog from "./Catalog.ts"
+import * as Delivery from "./Delivery.ts"
 import * as Handlers from "./Handlers.ts"
 import * as ImageLibrary from "./ImageLibrary.ts"
 import * as LegacyOrigin from "./LegacyOrigin.ts"
@@ -51,13 +53,23 @@ const recordsIn = (connection: RedisConnection.Connection, config: ServerConfig,
     return { origin, records: Catalog.recordsOf(catalog) }
   }).pipe(Effect.provideService(RedisConnection.RedisConnection, connection))
 
+/** How images leave the storage of a deployment, beside the library that is made of it. */
+class Outlet extends Context.Service<Outlet, Delivery.Delivery>()("@terrace/image-server/Server/Outlet") {}
+
 /** Opens the storage of a deployment and composes the library. */
 const library = (config: ServerConfig, budget: RequestBody.Budget) =>
-  Layer.effect(
-    ImageLibrary.ImageLibrary,
+  Layer.effectContext(
     Effect.gen(function* () {
       const { masters, shared, variants } = yield* Storage.make(config)
-      return yield* ImageLibrary.make({
+      const delivery = Delivery.make({
+        mode: config.delivery,
+        above: config.deliveryAbove,
+        expiry: config.deliveryExpiry,
+        maxAge: config.maxAge,
+        masters: masters.s3,
+        variants: variants.s3
+      })
+      const images = yield* ImageLibrary.make({
         masters,
         variants,
         keepOriginal: config.keepOriginal,
@@ -66,6 +78,7 @@ const library = (config: ServerConfig, budget: RequestBody.Budget) =>
         leases: shared?.leases,
         ...(shared === undefined ? {} : yield* recordsIn(shared.connection, config, budget))
       })
+      return Context.make(ImageLibrary.ImageLibrary, images).pipe(Context.add(Outlet, delivery))
     })
   ).pipe(Layer.provide(Images.layer({ ...imageQueue, masterQuality: config.quality, masterEffort: config.effort })))
 
@@ -77,12 +90,14 @@ const library = (config: ServerConfig, budget: RequestBody.Budget) =>
 export const layer = (config: ServerConfig, node: NodeServer.NodeServer) => {
   const budget = new RequestBody.Budget(uploadBudget(config))
   return Layer.unwrap(
-    Effect.map(ImageLibrary.ImageLibrary, (images) => {
+    Effect.gen(function* () {
+      const images = yield* ImageLibrary.ImageLibrary
       const handlers = Handlers.make(images, {
         maxAge: config.maxAge,
         maxUploadBytes: config.maxUploadBytes,
         uploadBudget: budget,
-        resourcePolicy: config.resourcePolicy
+        resourcePolicy: config.resourcePolicy,
+        delivery: yield* Outlet
       })
       const respond = Routes.make(handlers, Access.make(config.token))
       return HttpServer.serve(Effect.map(Effect.flatMap(HttpServerRequest, respond), lastly(node)))

@@ -56,6 +56,14 @@ export interface ServerConfig {
   readonly s3Prefix: string | undefined
   /** How long a cached master counts as what a shared store has. */
   readonly revalidateAfter: Duration.Duration
+  /** Whether images of at least `deliveryAbove` bytes are answered by a redirect to where they lie. */
+  readonly delivery: "proxy" | "redirect"
+  /** Size from which on images are redirected, in bytes; 0: all. */
+  readonly deliveryAbove: number
+  /** How long a signed URL is good for. */
+  readonly deliveryExpiry: Duration.Duration
+  /** Address of a CDN in front of the bucket; undefined: there is none. */
+  readonly cdnUrl: string | undefined
   /** Redis that has the catalog and old records, and joins nodes; undefined: there are none. */
   readonly redisUrl: Redacted.Redacted | undefined
   /** Whether that is a Redis Cluster. */
@@ -209,6 +217,26 @@ const definitions = {
       "How long a cached master counts as what the bucket has: the longest that this node serves an image after another has replaced it, when a message was lost.",
     example: "10 seconds"
   }),
+  delivery: define("TERRACE_DELIVERY", Form.oneOf(["proxy", "redirect"]), {
+    default: "proxy",
+    meaning:
+      "How large images reach clients: through this server, or by a redirect to the CDN or to a signed URL of the bucket.",
+    example: "redirect"
+  }),
+  deliveryAbove: define("TERRACE_DELIVERY_ABOVE", Form.byteSize(0), {
+    default: "1MiB",
+    meaning: "Size from which on images are redirected, where they are; smaller ones come from here. 0 redirects all.",
+    example: "256KiB"
+  }),
+  deliveryExpiry: define("TERRACE_DELIVERY_EXPIRY", Form.signedPeriod, {
+    default: "5 minutes",
+    meaning: "How long a signed URL is good for.",
+    example: "1 hour"
+  }),
+  cdnUrl: define("TERRACE_CDN_URL", Form.publicUrl, {
+    meaning: "Address of a CDN in front of the bucket: redirects go there, without a signature.",
+    example: "https://cdn.example.com"
+  }),
   redisUrl: define("TERRACE_REDIS_URL", Form.redisUrl, {
     meaning:
       "Redis that has a small record of each image, and still has old images as base64; it also tells the nodes of each other's writes.",
@@ -297,6 +325,10 @@ export const config: Config.Config<Result.Result<ServerConfig, InvalidConfig>> =
     s3Region: optional(definitions.s3Region),
     s3Prefix: optional(definitions.s3Prefix),
     revalidateAfter: required(definitions.revalidateAfter),
+    delivery: required(definitions.delivery),
+    deliveryAbove: required(definitions.deliveryAbove),
+    deliveryExpiry: required(definitions.deliveryExpiry),
+    cdnUrl: optional(definitions.cdnUrl),
     redisUrl: optional(definitions.redisUrl),
     redisCluster: required(definitions.redisCluster),
     recordTtl: required(definitions.recordTtl),
@@ -329,10 +361,13 @@ const exposure = (
 
 /** What is said of a bucket that is not named. */
 const withoutBucket = (reads: {
-  readonly [K in "s3Bucket" | "s3Endpoint" | "s3Region" | "s3Prefix"]: Result.Result<string | undefined, string>
+  readonly [K in "s3Bucket" | "s3Endpoint" | "s3Region" | "s3Prefix" | "cdnUrl"]: Result.Result<
+    string | undefined,
+    string
+  >
 }): ReadonlyArray<string> =>
   Result.isSuccess(reads.s3Bucket) && reads.s3Bucket.success === undefined
-    ? (["s3Endpoint", "s3Region", "s3Prefix"] as const).flatMap((field) => {
+    ? (["s3Endpoint", "s3Region", "s3Prefix", "cdnUrl"] as const).flatMap((field) => {
         const read = reads[field]
         return Result.isSuccess(read) && read.success !== undefined
           ? [

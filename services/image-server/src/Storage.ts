@@ -24,8 +24,14 @@ export interface Storage {
     readonly caches: ReadonlyArray<Chain.Link>
     readonly store: Chain.Link
     readonly revalidateAfter: Duration.Duration
+    /** The tier among them that can sign URLs. */
+    readonly s3: S3Tier.S3 | undefined
   }
-  readonly variants: { readonly caches: ReadonlyArray<Chain.Link> }
+  readonly variants: {
+    readonly caches: ReadonlyArray<Chain.Link>
+    /** As for masters. */
+    readonly s3: S3Tier.S3 | undefined
+  }
   /** Undefined: this node is alone. */
   readonly shared: Shared | undefined
 }
@@ -45,15 +51,16 @@ const inlineBelow = (config: ServerConfig): number =>
 export const make = Effect.fnUntraced(function* (config: ServerConfig) {
   // One budget for both chains: their names never meet.
   const memory = yield* MemoryTier.make({ maxBytes: config.memoryMaxBytes })
-  const { caches, store, variants } =
+  const { caches, s3, store, variants } =
     config.s3Bucket === undefined ? yield* onDisk(config) : yield* inBucket(config, config.s3Bucket)
   const storage: Storage = {
     masters: {
       caches: [{ tier: memory }, ...caches],
       store,
-      revalidateAfter: config.revalidateAfter
+      revalidateAfter: config.revalidateAfter,
+      s3
     },
-    variants: { caches: [{ tier: memory }, { tier: variants }] },
+    variants: { caches: [{ tier: memory }, { tier: variants }], s3: undefined },
     shared: yield* sharedBy(config)
   }
   return storage
@@ -67,7 +74,7 @@ const onDisk = Effect.fnUntraced(function* (config: ServerConfig) {
     inlineBelow: inlineBelow(config),
     sweepEvery: sweepEvery(config)
   })
-  return { caches: [], store: { tier: store }, variants: yield* diskCache(config, "variants") }
+  return { caches: [], store: { tier: store }, s3: undefined, variants: yield* diskCache(config, "variants") }
 })
 
 const inBucket = Effect.fnUntraced(function* (config: ServerConfig, bucket: string) {
@@ -78,13 +85,14 @@ const inBucket = Effect.fnUntraced(function* (config: ServerConfig, bucket: stri
     // Few servers but Amazon's have a name for each bucket.
     forcePathStyle: config.s3Endpoint !== undefined,
     prefix: config.s3Prefix,
+    cdnUrl: config.cdnUrl,
     inlineBelow: inlineBelow(config),
     // What is on the disk is served without it.
     ifUnreachable: "warn"
   })
   // One budget for both chains: their names never meet.
   const disk = yield* diskCache(config, "cache")
-  return { caches: [{ tier: disk }], store: { tier: store, policy: bucketPolicy }, variants: disk }
+  return { caches: [{ tier: disk }], store: { tier: store, policy: bucketPolicy }, s3: store, variants: disk }
 })
 
 const diskCache = (config: ServerConfig, directory: string) =>

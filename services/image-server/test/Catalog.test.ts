@@ -37,7 +37,8 @@ const setup = Effect.gen(function* () {
   const catalog = yield* Catalog.make({
     records: {
       write: ({ generation, key }) => answering(key.group, () => void self.records.set(key.group, generation)),
-      remove: (id) => answering(id, () => self.records.delete(id))
+      remove: (id) => answering(id, () => self.records.delete(id)),
+      elsewhere: (id) => answering(id, () => (self.records.has(id) ? `https://cdn.example.com/${id}` : undefined))
     },
     current: (id) => Effect.sync(() => self.masters.get(id)),
     alone: (_, effect) => effect
@@ -153,6 +154,22 @@ describe("Catalog", () => {
     })
   )
 
+  it.effect("tells where a record says that an image is, and fails within a second if that is not certain", () =>
+    Effect.gen(function* () {
+      const self = yield* setup
+      yield* self.put("hero", 1)
+      assert.strictEqual(yield* self.catalog.elsewhere("hero"), "https://cdn.example.com/hero")
+      assert.isUndefined(yield* self.catalog.elsewhere("bottle"))
+      self.isDown = true
+      assert.strictEqual((yield* Effect.flip(self.catalog.elsewhere("hero"))).reason._tag, "Unavailable")
+      self.isDown = false
+      self.isHung = true
+      const asked = yield* Effect.forkChild(Effect.flip(self.catalog.elsewhere("hero")), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(asked)).reason._tag, "TimedOut")
+    })
+  )
+
   it.effect("writes no record behind a removal: it repairs an image while no other write of it runs", () =>
     Effect.gen(function* () {
       const records = new Set<string>()
@@ -163,7 +180,8 @@ describe("Catalog", () => {
         records: {
           write: ({ key }) =>
             Effect.suspend(() => (isDown ? Effect.fail(down) : Effect.sync(() => records.add(key.group)))),
-          remove: (id) => Effect.sync(() => records.delete(id))
+          remove: (id) => Effect.sync(() => records.delete(id)),
+          elsewhere: () => Effect.undefined
         },
         current: () => Effect.succeed(header("hero", 1)),
         alone: (_, effect) =>

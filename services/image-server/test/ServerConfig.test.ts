@@ -36,6 +36,10 @@ describe("ServerConfig.load", () => {
         s3Region: undefined,
         s3Prefix: undefined,
         revalidateAfter: Duration.minutes(1),
+        delivery: "proxy",
+        deliveryAbove: 1_048_576,
+        deliveryExpiry: Duration.minutes(5),
+        cdnUrl: undefined,
         redisUrl: undefined,
         redisCluster: false,
         recordTtl: 7_200,
@@ -67,6 +71,10 @@ describe("ServerConfig.load", () => {
         TERRACE_S3_REGION: "eu-central-1",
         TERRACE_S3_PREFIX: "shop/images/",
         TERRACE_REVALIDATE_AFTER: "10 seconds",
+        TERRACE_DELIVERY: "redirect",
+        TERRACE_DELIVERY_ABOVE: "0",
+        TERRACE_DELIVERY_EXPIRY: "7 days",
+        TERRACE_CDN_URL: "https://cdn.example.com:8443/shop/",
         TERRACE_REDIS_URL: "rediss://user:secret@redis.internal:6380/1",
         TERRACE_REDIS_CLUSTER: "on",
         TERRACE_RECORD_TTL: "1 day",
@@ -98,6 +106,10 @@ describe("ServerConfig.load", () => {
           s3Region: "eu-central-1",
           s3Prefix: "shop/images/",
           revalidateAfter: Duration.seconds(10),
+          delivery: "redirect",
+          deliveryAbove: 0,
+          deliveryExpiry: Duration.days(7),
+          cdnUrl: "https://cdn.example.com:8443/shop/",
           redisUrl: undefined,
           redisCluster: true,
           recordTtl: 86_400,
@@ -169,6 +181,20 @@ describe("ServerConfig.load", () => {
     ["TERRACE_S3_REGION", ["eu central", "-"]],
     ["TERRACE_S3_PREFIX", ["images", "/images/", "../", "a//b/", "ä/"]],
     ["TERRACE_REVALIDATE_AFTER", ["0", "60", "999 millis", "never"]],
+    ["TERRACE_DELIVERY", ["Redirect", "on", "cdn"]],
+    ["TERRACE_DELIVERY_ABOVE", ["-1", "all", "1 M"]],
+    ["TERRACE_DELIVERY_EXPIRY", ["0", "300", "999 millis", "8 days", "never"]],
+    [
+      "TERRACE_CDN_URL",
+      [
+        "cdn.example.com",
+        "ftp://cdn.example.com",
+        "https://",
+        "https://a:b@cdn.example.com",
+        "https://a/?b",
+        "https://a/#b"
+      ]
+    ],
     ["TERRACE_REDIS_CLUSTER", ["maybe"]],
     ["TERRACE_RECORD_TTL", ["-1", "2 fortnights"]],
     ["TERRACE_LEGACY_KEEP_ORIGINAL", ["sometimes"]]
@@ -225,10 +251,15 @@ describe("ServerConfig.load", () => {
   it.effect("refuses what is said of a bucket that is not named", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(
-        yield* problemsOf({ TERRACE_S3_ENDPOINT: "http://127.0.0.1:9000", TERRACE_S3_PREFIX: "a/" }),
+        yield* problemsOf({
+          TERRACE_S3_ENDPOINT: "http://127.0.0.1:9000",
+          TERRACE_S3_PREFIX: "a/",
+          TERRACE_CDN_URL: "https://cdn.example.com"
+        }),
         [
           "TERRACE_S3_ENDPOINT is set, but TERRACE_S3_BUCKET is not: expected the name of a bucket, for example my-images",
-          "TERRACE_S3_PREFIX is set, but TERRACE_S3_BUCKET is not: expected the name of a bucket, for example my-images"
+          "TERRACE_S3_PREFIX is set, but TERRACE_S3_BUCKET is not: expected the name of a bucket, for example my-images",
+          "TERRACE_CDN_URL is set, but TERRACE_S3_BUCKET is not: expected the name of a bucket, for example my-images"
         ]
       )
     })
@@ -301,6 +332,10 @@ describe("ServerConfig.settings", () => {
         "TERRACE_S3_REGION",
         "TERRACE_S3_PREFIX",
         "TERRACE_REVALIDATE_AFTER",
+        "TERRACE_DELIVERY",
+        "TERRACE_DELIVERY_ABOVE",
+        "TERRACE_DELIVERY_EXPIRY",
+        "TERRACE_CDN_URL",
         "TERRACE_REDIS_URL",
         "TERRACE_REDIS_CLUSTER",
         "TERRACE_RECORD_TTL",

@@ -66,6 +66,17 @@ export const period: Form<Duration.Duration> = form(
   }
 )
 
+/** What a signature of S3 may last. */
+export const signedPeriod: Form<Duration.Duration> = form(
+  "a second to 7 days, as a number with a unit such as seconds, minutes, hours or days",
+  (text) => {
+    const read = durationOf(text)
+    return read === undefined || Duration.toMillis(read) < 1_000 || Duration.toMillis(read) > 604_800_000
+      ? undefined
+      : read
+  }
+)
+
 const durationOf = (text: string): Duration.Duration | undefined =>
   Schema.decodeUnknownOption(Schema.DurationFromString)(isShort(text) ? text : "").pipe(
     Option.filter((read) => Duration.isFinite(read) && !Duration.isNegative(read)),
@@ -108,6 +119,15 @@ export const httpUrl: Form<string> = form("a URL, http:// or https://", (text) =
   const url = URL.parse(text)
   return (url?.protocol === "http:" || url?.protocol === "https:") && url.hostname !== "" ? text : undefined
 })
+
+/** What names of objects are put behind, and everybody gets to see. */
+export const publicUrl: Form<string> = form(
+  "a URL, http:// or https://, without user, password, query and fragment",
+  (text) => {
+    const url = /^https?:\/\/[^\s?#@]+$/i.test(text) ? URL.parse(text) : null
+    return url === null || url.hostname === "" ? undefined : text
+  }
+)
 
 export const bucket: Form<string> = form("the name of a bucket, or the ARN of an access point", (text) =>
   /^([A-Za-z0-9][A-Za-z0-9._-]{1,254}|arn:[A-Za-z0-9:/._-]+)$/.test(text) ? text : undefined
