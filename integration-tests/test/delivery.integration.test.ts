@@ -3,7 +3,7 @@ import * as S3Server from "@terrace/testkit/S3Server"
 import * as Effect from "effect/Effect"
 import { rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { above, environmentOf, follow, redirecting, signatureOf, withDeployment } from "./support/Bucket.ts"
+import { above, environmentOf, follow, makeBucket, redirecting, signatureOf, withDeployment } from "./support/Bucket.ts"
 import { bytesOf, jsonOf, problemOf, put, send, Server } from "./support/Http.ts"
 import { png } from "./support/images.ts"
 import { startOn, temporaryDirectory } from "./support/TestServer.ts"
@@ -228,11 +228,11 @@ layer(S3Server.layer(), { excludeTestServices: true, timeout: 120_000 })("delive
   )
 
   it.effect("without credentials images come from the server, and the log says so once in a while", () =>
-    withDeployment((outer) =>
+    Effect.flatMap(makeBucket, (place) =>
       Effect.gen(function* () {
         const home = yield* temporaryDirectory
         const keys = join(home, "keys.mjs")
-        const { accessKeyId, secretAccessKey } = outer.s3
+        const { accessKeyId, secretAccessKey } = place.s3
         // They end so soon that the SDK asks for new ones each time.
         const seconds = 8
         const script = `const Expiration = new Date(Date.now() + ${seconds * 1_000}).toISOString()
@@ -241,7 +241,7 @@ layer(S3Server.layer(), { excludeTestServices: true, timeout: 120_000 })("delive
           await writeFile(keys, script)
           await writeFile(join(home, "config"), `[default]\ncredential_process = ${process.execPath} ${keys}\n`)
         })
-        const { AWS_ACCESS_KEY_ID: _id, AWS_SECRET_ACCESS_KEY: _secret, ...environment } = environmentOf(outer)
+        const { AWS_ACCESS_KEY_ID: _id, AWS_SECRET_ACCESS_KEY: _secret, ...environment } = environmentOf(place)
         const server = yield* startOn(join(home, "data"), {
           ...environment,
           ...redirecting,

@@ -9,11 +9,15 @@ import { join } from "node:path"
 import { Server } from "./Http.ts"
 import { type Environment, startOn, temporaryDirectory } from "./TestServer.ts"
 
-export interface Deployment {
+/** A bucket of its own. */
+export interface Place {
   readonly s3: S3Server.S3
   readonly bucket: string
   /** Between the server, and clients, and S3. */
   readonly proxy: FaultProxy.FaultProxy
+}
+
+export interface Deployment extends Place {
   readonly server: Server["Service"]
 }
 
@@ -21,7 +25,7 @@ export interface Deployment {
 export const above = 20_000
 
 /** What a server is told to be on the bucket. */
-export const environmentOf = ({ bucket, proxy, s3 }: Omit<Deployment, "server">): Environment => ({
+export const environmentOf = ({ bucket, proxy, s3 }: Place): Environment => ({
   TERRACE_S3_BUCKET: bucket,
   TERRACE_S3_ENDPOINT: `http://${proxy.host}:${proxy.port}`,
   TERRACE_S3_PREFIX: "images/",
@@ -31,18 +35,26 @@ export const environmentOf = ({ bucket, proxy, s3 }: Omit<Deployment, "server">)
 
 export const redirecting: Environment = { TERRACE_DELIVERY: "redirect", TERRACE_DELIVERY_ABOVE: String(above) }
 
+export const makeBucket = Effect.gen(function* () {
+  const s3 = yield* S3Server.S3Server
+  const place: Place = {
+    s3,
+    bucket: yield* s3.createBucket,
+    proxy: yield* FaultProxy.make({ host: s3.host, port: s3.port })
+  }
+  return place
+})
+
 /** Runs a test beside a server of its own. */
 export const withDeployment = <E>(
   use: (deployment: Deployment) => Effect.Effect<unknown, E, Server | S3Server.S3Server | Scope.Scope>,
   settings: Environment = redirecting
 ) =>
   Effect.gen(function* () {
-    const s3 = yield* S3Server.S3Server
-    const bucket = yield* s3.createBucket
-    const proxy = yield* FaultProxy.make({ host: s3.host, port: s3.port })
-    const environment = { ...environmentOf({ s3, bucket, proxy }), ...settings }
+    const place = yield* makeBucket
+    const environment = { ...environmentOf(place), ...settings }
     const server = yield* startOn(join(yield* temporaryDirectory, "data"), environment)
-    yield* Effect.provideService(use({ s3, bucket, proxy, server }), Server, server)
+    yield* Effect.provideService(use({ ...place, server }), Server, server)
   })
 
 /** A request of somebody who knows nothing but the URL. */
