@@ -189,6 +189,45 @@ describe("ImageUrl.parseExplain", () => {
   })
 })
 
+describe("ImageUrl.parsePresign", () => {
+  it("reads the id, and preset, method and expires in any order", () => {
+    assert.deepStrictEqual(Result.getOrThrow(ImageUrl.parsePresign("/images/hero/presigned")), {
+      id: "hero",
+      preset: undefined,
+      method: "GET",
+      expires: undefined
+    })
+    assert.deepStrictEqual(
+      Result.getOrThrow(ImageUrl.parsePresign("/images/h%65ro/presigned?expires=604800&method=HEAD&preset=thumb")),
+      { id: "hero", preset: "thumb", method: "HEAD", expires: 604_800 }
+    )
+  })
+
+  const refused: ReadonlyArray<readonly [target: string, problem: string]> = [
+    ["/images//presigned", "is empty"],
+    ["/images/a%2Fb/presigned", `contains "/"`],
+    ["/images/hero/presigned?method=get", `"method" is "get": expected GET or HEAD`],
+    ["/images/hero/presigned?method=PUT", `"method" is "PUT": expected GET or HEAD`],
+    ["/images/hero/presigned?expires=0", "expected whole seconds from 1 to 604800"],
+    ["/images/hero/presigned?expires=604801", "expected whole seconds from 1 to 604800"],
+    ["/images/hero/presigned?expires=1e3", "expected whole seconds from 1 to 604800"],
+    ["/images/hero/presigned?expires=+5", "expected whole seconds from 1 to 604800"],
+    ["/images/hero/presigned?expires=5&expires=6", "is given twice"],
+    ["/images/hero/presigned?v=0123456789abcdef", "is not known here"]
+  ]
+  for (const [target, problem] of refused) {
+    it(`refuses ${target}`, () => assert.include(messageOf(ImageUrl.parsePresign(target)), problem))
+  }
+})
+
+describe("ImageUrl.presetOf", () => {
+  it("answers the preset, or names those that there are", () => {
+    const presets = new Map([["thumb", 1]])
+    assert.strictEqual(Result.getOrThrow(ImageUrl.presetOf(presets, "thumb")), 1)
+    assert.include(messageOf(ImageUrl.presetOf(presets, "huge")), `is "huge": expected one of "thumb"`)
+  })
+})
+
 describe("ImageUrl.parseId", () => {
   it("reads the id before a suffix", () => {
     assert.strictEqual(Result.getOrThrow(ImageUrl.parseId("/images/hero/metadata", "/metadata")), "hero")
