@@ -192,7 +192,8 @@ describe("ServerConfig.load", () => {
         "https://",
         "https://a:b@cdn.example.com",
         "https://a/?b",
-        "https://a/#b"
+        "https://a/#b",
+        "https://cdn.example.com/ü"
       ]
     ],
     ["TERRACE_REDIS_CLUSTER", ["maybe"]],

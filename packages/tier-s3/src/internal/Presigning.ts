@@ -62,6 +62,8 @@ export const presign = (
     return { url, method, expiresAt: Math.min(signatureEnd, credentialsEnd ?? signatureEnd) }
   })
 
-/** Where a CDN serves the object; undefined: there is none. */
+/** Where a CDN serves the object, in ASCII; undefined: there is none. */
 export const publicUrl = ({ cdnUrl, prefix }: Settings, key: Key.Key): string | undefined =>
-  cdnUrl === undefined ? undefined : `${cdnUrl.replace(/\/$/, "")}/${encodeURI(prefix + ObjectKey.path(key))}`
+  cdnUrl === undefined
+    ? undefined
+    : `${new URL(cdnUrl).href.replace(/\/$/, "")}/${encodeURI(prefix + ObjectKey.path(key))}`

@@ -171,6 +171,8 @@ export const presigning = (it: It): void => {
       assert.strictEqual((yield* request(url)).status, 200)
       assert.strictEqual(tier.publicUrl(blob.header.key), "https://cdn.example.com/x/images/g/master")
       assert.strictEqual(tier.publicUrl(Key.makeUnsafe("g", "..")), "https://cdn.example.com/x/images/g/!..")
+      const { publicUrl } = yield* open({ cdnUrl: "https://bücher.example.com/ü" })
+      assert.strictEqual(publicUrl(blob.header.key), "https://xn--bcher-kva.example.com/%C3%BC/g/master")
       assert.isUndefined((yield* open()).publicUrl(blob.header.key))
     })
   )

@@ -122,9 +122,9 @@ export const httpUrl: Form<string> = form("a URL, http:// or https://", (text) =
 
 /** What names of objects are put behind, and everybody gets to see. */
 export const publicUrl: Form<string> = form(
-  "a URL, http:// or https://, without user, password, query and fragment",
+  "a URL in ASCII, http:// or https://, without user, password, query and fragment",
   (text) => {
-    const url = /^https?:\/\/[^\s?#@]+$/i.test(text) ? URL.parse(text) : null
+    const url = /^https?:\/\/(?:(?![?#@])[!-~])+$/.test(text) ? URL.parse(text) : null
     return url === null || url.hostname === "" ? undefined : text
   }
 )
