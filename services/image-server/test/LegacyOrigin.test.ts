@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Chain from "@terrace/core/Chain"
 import type { Tier } from "@terrace/core/Tier"
 import type { Master } from "@terrace/image/Images"
+import * as ImageError from "@terrace/image/ImageError"
 import * as Images from "@terrace/image/Images"
 import * as Base64 from "@terrace/legacy-base64/Base64"
 import * as LegacyRecord from "@terrace/legacy-base64/LegacyRecord"
@@ -273,6 +274,49 @@ describe("old records", () => {
       yield* TestClock.adjust("5 seconds")
 
       assert.strictEqual((yield* Fiber.join(read)).reason._tag, "TimedOut")
+    })
+  )
+
+  /** Asks an origin, whose engine fails so, to make the image of a record; `counted`: records that are no image. */
+  const failing = Effect.fnUntraced(function* (failure: ImageError.ImageError, budgetBytes = 1_000_000) {
+    const { records, texts } = heldRecords()
+    const self = { counted: 0 }
+    const origin = LegacyOrigin.make({
+      records: { ...records, countNoImage: Effect.sync(() => void self.counted++) },
+      engine: { normalise: () => Effect.fail(failure) },
+      originals: undefined,
+      budget: new RequestBody.Budget(budgetBytes),
+      maxRecordBytes: 100_000
+    })
+    texts.set("hero", recordOf(Buffer.from("bytes")))
+    const sighting = yield* origin.read(ImageKeys.master("hero"))
+    const error = sighting._tag === "Holding" ? yield* Effect.flip(sighting.make) : undefined
+    return { sighting, error, counted: self.counted }
+  }, Effect.scoped)
+
+  it.effect("that are no images are counted, and cannot be used", () =>
+    Effect.gen(function* () {
+      const { counted, error } = yield* failing(ImageError.of(new ImageError.Undecodable({ detail: "no image" })))
+
+      assert.deepStrictEqual([error?._tag, counted], ["UnusableRecord", 1])
+    })
+  )
+
+  it.effect("are no worse for an engine that is busy", () =>
+    Effect.gen(function* () {
+      const { counted, error } = yield* failing(ImageError.of(new ImageError.Busy({ queued: 1 })))
+
+      assert.deepStrictEqual([error?._tag, counted], ["ImageError", 0])
+    })
+  )
+
+  it.effect("are not read, and the origin is busy, if their turn does not come in time", () =>
+    Effect.gen(function* () {
+      const busy = ImageError.of(new ImageError.Busy({ queued: 1 }))
+      const asked = yield* Effect.forkChild(failing(busy, 10), { startImmediately: true })
+      yield* TestClock.adjust("20 seconds")
+
+      assert.deepStrictEqual((yield* Fiber.join(asked)).sighting, { _tag: "Skipped", why: "busy" })
     })
   )
 })
