@@ -4,6 +4,7 @@ import { TierError, Unavailable } from "@terrace/core/TierError"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
 import { TestClock } from "effect/testing"
 import * as Catalog from "../src/Catalog.ts"
 import * as ImageKeys from "../src/ImageKeys.ts"
@@ -168,6 +169,36 @@ describe("Catalog", () => {
       yield* TestClock.adjust("1 second")
       assert.strictEqual((yield* Fiber.join(asked)).reason._tag, "TimedOut")
     })
+  )
+
+  it.effect("owes no record any more of what it has forgotten", () =>
+    Effect.gen(function* () {
+      const self = yield* setup
+      self.isDown = true
+      yield* self.put("hero", 1)
+      assert.strictEqual(self.catalog.pending(), 1)
+      self.isDown = false
+
+      yield* self.catalog.forget("hero")
+
+      assert.strictEqual(self.catalog.pending(), 0)
+    })
+  )
+
+  it.effect("owes ten thousand records at most", () =>
+    Effect.gen(function* () {
+      const self = yield* setup
+      self.isDown = true
+      yield* Effect.forEach(
+        Array.from({ length: 10_001 }, (_, index) => `hero_${index}`),
+        (id) => self.put(id, 1),
+        {
+          discard: true
+        }
+      )
+
+      assert.strictEqual(self.catalog.pending(), 10_000)
+    }).pipe(Effect.provide(Logger.layer([])))
   )
 
   it.effect("writes no record behind a removal: it repairs an image while no other write of it runs", () =>
