@@ -25,7 +25,8 @@ export interface Holding<out E> {
   readonly make: Effect.Effect<Draft, E>
   /**
    * Lets go of what was read, and of nothing else. Called once the store, which must be `durable`, has taken what was
-   * made of it and has shown it whole; `stored` is its header. Absent: the origin keeps its copy.
+   * made of it and has shown it whole; `stored` is its header. Absent: the origin keeps its copy. If it fails and that may
+   * pass, it is called again, less and less often, for as long as the chain lives: then the scope of `read` has closed.
    */
   readonly release?: ((stored: Header) => Effect.Effect<Release<E>, TierError>) | undefined
 }

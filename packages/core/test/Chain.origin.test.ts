@@ -339,6 +339,34 @@ describe("an origin", () => {
     })
   )
 
+  for (const [what, isGone] of [
+    ["lets go once it answers again", false],
+    ["takes what was stored along once it answers again, if the key was removed meanwhile", true]
+  ] as const) {
+    it.effect(`that did not answer ${what}`, () =>
+      Effect.gen(function* () {
+        const { chain, source, store } = yield* setup(once)
+        source.beforeMake = Effect.sync(() => (source.failing = unavailable))
+        assert.strictEqual(text(yield* chain.get(key)), "made of base64")
+        yield* chain.idle
+        yield* TestClock.adjust("1 hour")
+        assert.isAtMost(source.calls.release, 70)
+        assert.isTrue(source.contents.has(key.text))
+        if (isGone) source.contents.delete(key.text)
+
+        source.failing = undefined
+        yield* TestClock.adjust("2 minutes")
+        yield* chain.idle
+
+        assert.deepStrictEqual([source.contents.size, source.open], [0, 0])
+        assert.strictEqual(yield* stored(store.tier), isGone ? "Miss" : "made of base64")
+        const { release } = source.calls
+        yield* TestClock.adjust("1 hour")
+        assert.strictEqual(source.calls.release, release)
+      })
+    )
+  }
+
   it.effect("that has changed meanwhile has its new content stored in the place of the old, and lets go of that", () =>
     Effect.gen(function* () {
       const { chain, source, store } = yield* setup(once)

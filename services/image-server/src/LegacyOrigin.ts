@@ -7,15 +7,16 @@
  */
 import type { Chain } from "@terrace/core/Chain"
 import type { ChainUnavailable, WriteError } from "@terrace/core/ChainError"
+import type { Header } from "@terrace/core/Header"
 import type * as Key from "@terrace/core/Key"
 import type * as Origin from "@terrace/core/Origin"
-import { type Operation, TierError, TimedOut, Unknown } from "@terrace/core/TierError"
+import { type Operation, Throttled, TierError, TimedOut, Unknown } from "@terrace/core/TierError"
 import type { ImageError } from "@terrace/image/ImageError"
 import type { Images } from "@terrace/image/Images"
 import type { LegacyError } from "@terrace/legacy-base64/LegacyError"
 import * as LegacyRecord from "@terrace/legacy-base64/LegacyRecord"
 import type { Metadata } from "@terrace/legacy-base64/Metadata"
-import { fingerprint, type LegacyRecords } from "@terrace/legacy-base64/Records"
+import { type Fingerprint, fingerprint, type LegacyRecords } from "@terrace/legacy-base64/Records"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -72,6 +73,12 @@ type Sighting = Origin.Sighting<OriginFailure>
 type Holding = Origin.Holding<OriginFailure>
 type Release = Origin.Release<OriginFailure>
 
+/** `drop` lets go of the decoded image. */
+interface Sighted {
+  readonly sighting: Sighting
+  readonly drop: Effect.Effect<unknown>
+}
+
 const nothing: Sighting = { _tag: "Nothing" }
 const letGo: Sighting = { _tag: "LetGo" }
 const busy: Sighting = { _tag: "Skipped", why: "busy" }
@@ -92,57 +99,81 @@ export const make = ({
   }
 
   /** What Redis has of an image. A record that cannot be used is held too: making an image of it says why. */
-  const sight = (id: string): Effect.Effect<Sighting, TierError> =>
+  const sight = (id: string): Effect.Effect<Sighted, TierError> =>
     Effect.gen(function* () {
       const record = yield* records.read(id)
-      if (record === undefined) return nothing
+      if (record === undefined) return { sighting: nothing, drop: Effect.void }
       const { image, metadata } = yield* patient.decode(record)
-      return image === undefined ? letGo : holding(id, fingerprint(record), image, metadata)
-    }).pipe(Effect.catchTag("LegacyError", (error) => Effect.succeed(unusable(id, error))))
+      return image === undefined
+        ? { sighting: letGo, drop: Effect.void }
+        : holding(id, fingerprint(record), image, metadata)
+    }).pipe(
+      Effect.catchTag("LegacyError", (error) => Effect.succeed({ sighting: unusable(id, error), drop: Effect.void }))
+    )
 
   const unusable = (id: string, error: LegacyError): Holding => ({
     _tag: "Holding",
     make: Effect.fail(new UnusableRecord({ id, detail: error.message }))
   })
 
-  const holding = (
-    id: string,
-    before: ReturnType<typeof fingerprint>,
-    image: Uint8Array,
-    metadata: Metadata
-  ): Holding => ({
-    _tag: "Holding",
-    make: Effect.gen(function* () {
-      const master = yield* Effect.catchTag(engine.normalise(image), "ImageError", (error) => refused(id, error))
+  const holding = (id: string, before: Fingerprint, image: Uint8Array, metadata: Metadata): Sighted => {
+    let held: Uint8Array | undefined = image
+    let takeBack: Effect.Effect<void> | undefined = originals === undefined ? Effect.void : undefined
+
+    /** Sees to it that the original is kept. Answers what takes it back; undefined: the record is another one, or gone. */
+    const keep = Effect.fnUntraced(function* (chain: Chain, stored: Header) {
+      const bytes = held ?? (yield* readAgain(id, before))
+      if (bytes === undefined) return undefined
+      const { contentType } = ImageAttributes.decode(stored).source
+      return yield* Originals.keeping(chain, id, stored.digest, { bytes, contentType })
+    }, Effect.scoped)
+
+    const made = Effect.fnUntraced(function* (bytes: Uint8Array) {
+      const master = yield* Effect.catchTag(engine.normalise(bytes), "ImageError", (error) => refused(id, error))
       return {
         bytes: master.bytes,
         contentType: master.contentType,
         attributes: {
           ...(yield* ImageAttributes.ofRecord(ImageKeys.master(id), metadata.fields)),
-          ...ImageAttributes.encode(master, image.byteLength)
+          ...ImageAttributes.encode(master, bytes.byteLength)
         }
       }
-    }),
-    release: (stored) =>
+    })
+    const make = Effect.suspend(() =>
+      held === undefined ? Effect.die(new Error(`the record of ${id} is held no longer`)) : made(held)
+    )
+
+    /** Called again after a failure: what it has done by then is not done anew. */
+    const release = (stored: Header): Effect.Effect<Release, TierError> =>
       Effect.gen(function* () {
-        const { contentType } = ImageAttributes.decode(stored).source
-        const takeBack =
-          originals === undefined
-            ? Effect.void
-            : yield* Originals.keeping(originals, id, stored.digest, { bytes: image, contentType })
+        if (originals !== undefined) takeBack ??= yield* keep(originals, stored)
         const after = LegacyRecord.compacted(metadata, ImageAttributes.factsOf(stored))
-        const outcome = yield* records.compact(id, before, after)
+        const outcome = takeBack === undefined ? "changed" : yield* records.compact(id, before, after)
         if (outcome === "compacted") return released
-        const now = outcome === "gone" ? nothing : yield* sight(id)
+        const now = outcome === "gone" ? nothing : (yield* sight(id)).sighting
         if (now._tag === "Holding") {
-          return { _tag: "Changed", holding: inPlaceOf(stored.digest, takeBack, now) } satisfies Release
+          return { _tag: "Changed", holding: inPlaceOf(stored.digest, takeBack ?? Effect.void, now) } satisfies Release
         }
         // Without an image in it, it is what another node, or an upload, has left there.
         if (now._tag !== "Nothing") return released
-        yield* takeBack
+        yield* takeBack ?? Effect.void
         return gone
       }).pipe(Effect.mapError(asTierError))
-  })
+
+    return { sighting: { _tag: "Holding", make, release }, drop: Effect.sync(() => (held = undefined)) }
+  }
+
+  /** The image of a record once more, if that is still the same one. */
+  const readAgain = (id: string, before: Fingerprint) =>
+    Effect.gen(function* () {
+      yield* Effect.mapError(
+        budget.takeInTurn(weight * before.bytes, queue),
+        (cause) => new TierError({ tier: name, operation: "get", reason: new Throttled({ cause }) })
+      )
+      const record = yield* records.read(id)
+      if (record === undefined || fingerprint(record).sha1 !== before.sha1) return undefined
+      return (yield* patient.decode(record)).image
+    }).pipe(Effect.catchTag("LegacyError", () => Effect.undefined))
 
   /** Once the new content is stored, the original of the old one goes, unless both have the same master. */
   const inPlaceOf = (digest: string, takeBack: Effect.Effect<void>, holding: Holding): Holding => ({
@@ -168,7 +199,11 @@ export const make = ({
       const bytes = yield* records.size(key.group)
       if (bytes === 0) return nothing
       const isTaken = yield* Effect.isSuccess(budget.takeInTurn(weight * Math.min(bytes, maxRecordBytes), queue))
-      return isTaken ? yield* sight(key.group) : busy
+      if (!isTaken) return busy
+      const { drop, sighting } = yield* sight(key.group)
+      // What is paid for by the scope is held no longer.
+      yield* Effect.addFinalizer(() => drop)
+      return sighting
     })
 
   return {

@@ -3,8 +3,11 @@
  */
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
+import * as Body from "@terrace/core/Body"
 import * as Chain from "@terrace/core/Chain"
+import * as Header from "@terrace/core/Header"
 import type { Tier } from "@terrace/core/Tier"
+import { TierError, Unavailable } from "@terrace/core/TierError"
 import type { Master } from "@terrace/image/Images"
 import * as ImageError from "@terrace/image/ImageError"
 import * as Images from "@terrace/image/Images"
@@ -21,6 +24,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import sharp from "sharp"
+import * as ImageAttributes from "../src/ImageAttributes.ts"
 import * as ImageKeys from "../src/ImageKeys.ts"
 import * as ImageLibrary from "../src/ImageLibrary.ts"
 import * as LegacyOrigin from "../src/LegacyOrigin.ts"
@@ -202,6 +206,100 @@ describe("the original of an old record", () => {
   )
 })
 
+/** Makes the same master of everything. */
+const engine = {
+  normalise: () =>
+    Effect.succeed<Master>({
+      bytes: Buffer.from("a master"),
+      contentType: "image/webp",
+      width: 1,
+      height: 1,
+      frames: 1,
+      alpha: false,
+      sourceFormat: "png"
+    })
+}
+
+describe("an old record that Redis did not compact when it was asked", () => {
+  const down = new TierError({
+    tier: "legacy",
+    operation: "put",
+    reason: new Unavailable({ cause: new Error("down") })
+  })
+
+  /** A chain over records, the first three compactions of which fail; what is stored is told by name. */
+  const failing = Effect.gen(function* () {
+    const { open, records, texts } = heldRecords()
+    const inner = yield* MemoryTier.make({ name: "store", maxBytes: 1_000_000 })
+    const store: Tier = {
+      ...inner,
+      peek: undefined,
+      capabilities: { ...inner.capabilities, persistent: true, durable: true }
+    }
+    let failures = 0
+    const originals = yield* Chain.make({ name: "originals", caches: [], store: { tier: store } })
+    const origin = LegacyOrigin.make({
+      records: {
+        ...records,
+        compact: (...all) => Effect.suspend(() => (failures++ < 3 ? Effect.fail(down) : records.compact(...all)))
+      },
+      engine,
+      originals,
+      budget: new RequestBody.Budget(1_000_000),
+      maxRecordBytes: 100_000
+    })
+    const chain = yield* Chain.make({ name: "masters", caches: [], store: { tier: store }, origin })
+    texts.set("hero", recordOf(Buffer.from("bytes")))
+    yield* open
+    yield* chain.get(ImageKeys.master("hero"))
+    yield* chain.idle
+    return { origin, originals, store, texts }
+  })
+
+  it.effect("is compacted later", () =>
+    Effect.gen(function* () {
+      const { store, texts } = yield* failing
+      yield* TestClock.adjust("1 minute")
+
+      assert.include(texts.get("hero")?.toString(), `"cached": true`)
+      assert.strictEqual((yield* store.usage).entries, 2)
+    })
+  )
+
+  it.effect("takes master and original along if it is deleted until then", () =>
+    Effect.gen(function* () {
+      const { store, texts } = yield* failing
+      texts.delete("hero")
+      yield* TestClock.adjust("1 minute")
+
+      assert.strictEqual((yield* store.usage).entries, 0)
+    })
+  )
+
+  it.effect("is read again for its original, which is held only as long as the budget pays for it", () =>
+    Effect.gen(function* () {
+      const { origin, originals, texts } = yield* failing
+      const image = Buffer.from("other bytes")
+      texts.set("bottle", recordOf(image))
+      const stored = Header.describe(ImageKeys.master("bottle"), Buffer.from("a master"), {
+        contentType: "image/webp",
+        generation: 1,
+        createdAt: 0,
+        attributes: ImageAttributes.encode(yield* engine.normalise(), image.byteLength)
+      })
+      const sighting = yield* Effect.scoped(origin.read(ImageKeys.master("bottle")))
+      if (sighting._tag !== "Holding" || sighting.release === undefined) return assert.fail(sighting._tag)
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(sighting.make)), "the image is not held any more")
+
+      yield* Effect.ignore(sighting.release(stored))
+
+      const original = yield* originals.get(ImageKeys.original("bottle", stored.digest))
+
+      assert.isTrue(original._tag === "Found" && image.equals(yield* Body.toBytes(original.blob.body)))
+    })
+  )
+})
+
 describe("old records", () => {
   it.live("wait for their turn where the budget allows one at a time", () =>
     run(
@@ -230,19 +328,10 @@ describe("old records", () => {
         capabilities: { ...inner.capabilities, persistent: true, durable: true },
         put: (blob, options) => Effect.andThen(Effect.sleep("4 seconds"), inner.put(blob, options))
       }
-      const master: Master = {
-        bytes: image,
-        contentType: "image/webp",
-        width: 1,
-        height: 1,
-        frames: 1,
-        alpha: false,
-        sourceFormat: "png"
-      }
       const originals = yield* Chain.make({ name: "originals", caches: [], store: { tier: store } })
       const origin = LegacyOrigin.make({
         records: { ...records, compact: (...all) => Effect.delay(records.compact(...all), "4 seconds") },
-        engine: { normalise: () => Effect.succeed(master) },
+        engine,
         originals,
         budget: new RequestBody.Budget(1_000_000),
         maxRecordBytes: 100_000

@@ -2,22 +2,24 @@
  * What a chain does with its origin: it asks it last, and has it let go, blob by blob, of what the store has taken over.
  *
  * Invariants. An origin is asked to let go only of what the store, which must be durable, has just shown whole; whatever
- * goes wrong on the way leaves the origin's copy where it is, and costs work later. What the origin has given is older
+ * goes wrong on the way leaves the origin's copy where it is. An origin that does not answer is asked again for as long as
+ * the chain lives: until then nobody knows whether the key is still there. What the origin has given is older
  * than whatever was put, so a caller's write always wins; if the origin has changed meanwhile, its new content takes the
  * place of exactly what was stored; if the key is gone from it, so is what was stored.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Body from "../Body.ts"
 import type { Chain } from "../Chain.ts"
-import { Conflict } from "../ChainError.ts"
+import { Conflict, type WriteError } from "../ChainError.ts"
 import * as Header from "../Header.ts"
 import type { Key } from "../Key.ts"
-import type { Holding, Origin, Sighting } from "../Origin.ts"
-import type { TierError } from "../TierError.ts"
+import type { Holding, Origin, OriginError, Sighting } from "../Origin.ts"
+import { TierError } from "../TierError.ts"
 import type { Outcome, Step } from "../Trail.ts"
 import * as Member from "./member.ts"
 import * as Producing from "./producing.ts"
@@ -40,6 +42,14 @@ export interface Origination<E> {
 
 /** Times that the content of an origin may change while it is being taken over. */
 const attempts = 3
+
+/** Most blobs whose origin is asked again. */
+const maxOwed = 1_000
+
+/** Between one and sixty seconds apart. */
+const schedule = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("1 minute")])
+
+const isRetryable = (error: unknown): boolean => error instanceof TierError && error.isRetryable
 
 export const make = <E>(
   state: State,
@@ -87,7 +97,11 @@ export const make = <E>(
       return Effect.logWarning(`stored, but still kept by ${origin.name} key=${key.text}`, why)
     })
 
-  const release = (holding: Holding<E>, stored: Header.Header, left: number): Effect.Effect<void> =>
+  const release = (
+    holding: Holding<E>,
+    stored: Header.Header,
+    left: number
+  ): Effect.Effect<void, OriginError<E> | WriteError> =>
     Effect.suspend(() => {
       const { key } = stored
       const { release: letGo } = holding
@@ -115,12 +129,32 @@ export const make = <E>(
         Effect.catchIf(
           (error) => error instanceof Conflict,
           () => Effect.void
-        ),
-        Effect.catch((error) => kept(key, error))
+        )
       )
     })
 
-  return { ask, settle: (holding, stored) => release(holding, stored, attempts) }
+  /** What is being let go of in the background, by key and digest. */
+  const owed = new Set<string>()
+
+  const settle: Origination<E>["settle"] = (holding, stored) => {
+    const { digest, key } = stored
+    const once = release(holding, stored, attempts)
+    const id = `${key.text} ${digest}`
+    const again = Effect.suspend(() => {
+      if (owed.has(id) || owed.size >= maxOwed) return Effect.void
+      owed.add(id)
+      return Effect.retry(once, { schedule, while: isRetryable }).pipe(
+        Effect.delay("1 second"),
+        Effect.catch((error) => kept(key, error)),
+        Effect.ensuring(Effect.sync(() => owed.delete(id))),
+        Effect.forkIn(state.scope),
+        Effect.asVoid
+      )
+    })
+    return Effect.catch(once, (error) => Effect.andThen(kept(key, error), isRetryable(error) ? again : Effect.void))
+  }
+
+  return { ask, settle }
 }
 
 const outcomeOf = (result: Result.Result<Sighting<unknown>, TierError>): Outcome => {
