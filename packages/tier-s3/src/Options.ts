@@ -29,7 +29,10 @@ export interface Options {
   readonly credentials?: Credentials | undefined
   /** Make the bucket at start if it is missing. Default: false. */
   readonly createBucket?: boolean | undefined
-  /** What a start does if the server cannot be reached: `fail`, or log a warning and serve once it can. Default: `fail`. */
+  /**
+   * What a start does if the server cannot be reached: `fail`, or log a warning and serve once it can, for which it waits
+   * as long as for a connection. Default: `fail`.
+   */
   readonly ifUnreachable?: "fail" | "warn" | undefined
   /**
    * Writes and removals depend on the ETag of what is there, so that newer wins among all writers of the bucket; that the

@@ -35,6 +35,8 @@ export const check = (connection: Connection, conditions: Conditions): Effect.Ef
       return yield* Effect.fail(problem(connection, "ignores-conditions", detail, capitalized(advice)))
     }
   }).pipe(
+    // Whoever can do without the bucket is not kept waiting for it.
+    (checked) => (settings.ifUnreachable === "warn" ? inTime(connection, checked) : checked),
     Effect.catchIf(
       (error) => error.reason === "unreachable" && settings.ifUnreachable === "warn",
       (error) =>
@@ -43,6 +45,14 @@ export const check = (connection: Connection, conditions: Conditions): Effect.Ef
         )
     )
   )
+}
+
+const inTime = (connection: Connection, checked: Effect.Effect<void, StartError>): Effect.Effect<void, StartError> => {
+  const { connectMillis: millis } = connection.settings
+  return Effect.timeoutOrElse(checked, {
+    duration: millis,
+    orElse: () => Effect.fail(explained(connection, { _tag: "TimedOut", millis }))
+  })
 }
 
 /** The SDK looks for a region only when it needs it. */

@@ -131,6 +131,24 @@ export const starting = (it: It): void => {
     })
   )
 
+  it.effect("a start with ifUnreachable: warn waits for an answer no longer than for a connection", () =>
+    Effect.gen(function* () {
+      const { open, server } = yield* fixture
+      const proxy = yield* FaultProxy.make({ host: server.host, port: server.port, faults: { blackHole: true } })
+      const endpoint = `http://${proxy.host}:${proxy.port}`
+
+      const tier = yield* open({
+        endpoint,
+        ifUnreachable: "warn",
+        connectTimeout: "200 millis",
+        requestTimeout: "1 hour"
+      })
+
+      yield* proxy.set({})
+      assert.deepStrictEqual(yield* tier.put(Fixtures.blob()), { _tag: "Stored" })
+    })
+  )
+
   it.effect("a start with ifUnreachable: warn still fails for what a wait does not heal", () =>
     Effect.gen(function* () {
       const { open, server } = yield* fixture
