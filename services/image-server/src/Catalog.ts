@@ -30,6 +30,8 @@ export interface Catalog {
   readonly forget: (id: string) => Effect.Effect<boolean, TierError>
   /** Where the record of an image says that it is, if it does. Takes at most a second. */
   readonly elsewhere: (id: string) => Effect.Effect<string | undefined, TierError>
+  /** Writes the record of an image that was to be removed and may still be there, as soon as that is possible. */
+  readonly restore: (id: string) => Effect.Effect<void>
   /** Records that are still to be written. */
   readonly pending: () => number
 }
@@ -143,6 +145,7 @@ export const make = ({ alone, current, records }: Options): Effect.Effect<Catalo
       forget: (id) =>
         Effect.tap(within("remove", deadlines.remove, records.remove(id)), () => Effect.sync(() => pending.delete(id))),
       elsewhere: (id) => within("get", deadlines.read, records.elsewhere(id)),
+      restore: (id) => Effect.sync(() => later(id)),
       pending: () => pending.size
     }
   })

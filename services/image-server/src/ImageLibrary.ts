@@ -133,7 +133,8 @@ export class ImageLibrary extends Context.Service<
      *
      * Behavior:
      * - as `ingest` for the precondition.
-     * - the record goes first, if there are records: what an origin has of the image must not come back.
+     * - the record goes first, if there are records: what an origin has of the image must not come back. It stays if the
+     *   store does not answer, and is written again if the image could not be removed after all.
      */
     readonly remove: <E>(
       id: string,
@@ -304,26 +305,33 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     alone(
       id,
       Effect.gen(function* () {
-        // A precondition that does not hold must leave the record as it is.
-        if (catalog !== undefined && precondition.isUnconditional !== true) yield* precondition(yield* current(id))
-        const record = yield* catalog?.forget(id) ?? Effect.undefined
-        // What the precondition held for goes; a master that came after it stays, with what belongs to it.
-        const conditional = yield* conditionally(
-          id,
-          precondition,
-          (expected): Effect.Effect<Ceiling | undefined, WriteError> =>
-            typeof expected === "number"
-              ? Effect.map(masters.remove(ImageKeys.master(id), { expected }), ({ tiers }) => ({
-                  upTo: expected,
-                  tiers
-                }))
-              : Effect.undefined
+        if (catalog === undefined) return { record: undefined, ...(yield* removeTiers(id, precondition)) }
+        // A precondition that does not hold, and a store that does not answer, must leave the record as it is: it may be all
+        // that there is of the image.
+        yield* precondition(yield* current(id, { origin: precondition.isUnconditional !== true }))
+        const record = yield* catalog.forget(id)
+        const removed = yield* Effect.onError(removeTiers(id, precondition), () =>
+          record ? catalog.restore(id) : Effect.void
         )
-        const rest = yield* masters.removeGroup(id, { upTo: conditional?.upTo })
-        const made = yield* variants.removeGroup(id)
-        return { record, masters: conditional?.tiers ?? rest.tiers, variants: made.tiers }
+        return { record, ...removed }
       })
     )
+
+  const removeTiers = <E>(id: string, precondition: Precondition<E>) =>
+    Effect.gen(function* () {
+      // What the precondition held for goes; a master that came after it stays, with what belongs to it.
+      const conditional = yield* conditionally(
+        id,
+        precondition,
+        (expected): Effect.Effect<Ceiling | undefined, WriteError> =>
+          typeof expected === "number"
+            ? Effect.map(masters.remove(ImageKeys.master(id), { expected }), ({ tiers }) => ({ upTo: expected, tiers }))
+            : Effect.undefined
+      )
+      const rest = yield* masters.removeGroup(id, { upTo: conditional?.upTo })
+      const made = yield* variants.removeGroup(id)
+      return { masters: conditional?.tiers ?? rest.tiers, variants: made.tiers }
+    })
 
   const list: ImageLibrary["Service"]["list"] = (limit, prefix, after) =>
     masters.scan({ groupPrefix: prefix, after }).pipe(

@@ -185,6 +185,23 @@ describe("Catalog", () => {
     })
   )
 
+  it.effect("restores the record of an image that is still there, and makes none of one that is not", () =>
+    Effect.gen(function* () {
+      const self = yield* setup
+      for (const id of ["hero", "bottle"]) {
+        yield* self.put(id, 1)
+        yield* self.catalog.forget(id)
+      }
+      self.masters.delete("bottle")
+      yield* self.catalog.restore("hero")
+      yield* self.catalog.restore("bottle")
+      yield* TestClock.adjust("1 second")
+
+      assert.deepStrictEqual([...self.records.keys()], ["hero"])
+      assert.strictEqual(self.catalog.pending(), 0)
+    })
+  )
+
   it.effect("owes ten thousand records at most", () =>
     Effect.gen(function* () {
       const self = yield* setup
