@@ -72,3 +72,13 @@ export const startOn = (dataDir: string, environment: Environment = {}) =>
     Effect.promise(() => spawnServer(dataDir, environment)),
     (server) => Effect.promise(() => server.end("SIGKILL"))
   )
+
+/** The lines that a start in vain leaves: the exit code, then its log. */
+export const refusal = (environment: Environment) =>
+  Effect.gen(function* () {
+    const dataDir = yield* temporaryDirectory
+    const error = yield* Effect.flip(
+      Effect.tryPromise({ try: () => spawnServer(dataDir, environment), catch: (thrown) => thrown as Error })
+    )
+    return error.message.split("\n")
+  })
