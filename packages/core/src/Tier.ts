@@ -120,7 +120,8 @@ export interface Tier {
    * - answers `Miss` for a key that was never put, was removed, was forgotten, or whose blob is past `expiresAt`.
    * - answers the blob of the highest generation that was stored, whole, its chunks verified.
    * - a blob that fails verification is set aside, counted in `corrupted`, and reads as `Miss`; the first who finds it may
-   *   get `Corrupt` instead. No byte of a damaged chunk leaves, and the key can be put again, also with the same blob.
+   *   get `Corrupt` instead, and everyone where it is not set aside. No byte of a damaged chunk leaves, and the key can be
+   *   put again, also with the same blob.
    * - once the tier is closed, answers `Skipped` or fails; it never answers `Miss`.
    */
   readonly get: (key: Key.Key) => Effect.Effect<Read, TierError>

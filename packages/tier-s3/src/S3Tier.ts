@@ -81,6 +81,7 @@ export const make = (options: Options): Effect.Effect<S3, StartError, Scope.Scop
       streams: Gate.make(maxStreams, maxWaiting),
       locks: KeyLocks.make(),
       stats: { damaged: 0, foreign: 0, leftUploads: 0 },
+      spoiled: new Set(),
       warned: new Set(),
       isClosed: () => scope.state._tag === "Closed"
     }
@@ -99,6 +100,7 @@ export const make = (options: Options): Effect.Effect<S3, StartError, Scope.Scop
       removeGroup: (group, generation) => run("removeGroup", Removal.removeGroup(bucket, group, generation)),
       scan: (scanOptions) => ifOpen("scan", () => Listing.scan(bucket, scanOptions)),
       usage: run("usage", Listing.usage(bucket)),
+      corrupted: () => bucket.stats.damaged,
       presign: (key, presignOptions = {}) => Presigning.presign(settings, signer, key, presignOptions),
       publicUrl: (key) => Presigning.publicUrl(settings, key),
       stats: Effect.sync(() => ({ ...bucket.stats }))

@@ -131,7 +131,7 @@ export const fromError = (error: RouteError): Problem => {
         return of("busy", "too many images are being read at the same time: try again later")
       }
       return error.tiers.some(({ why }) => why === "Corrupt")
-        ? of("damaged", "the only copy of the image is damaged; it was set aside")
+        ? of("damaged", "the only copy of the image is damaged, and is not served")
         : of("unavailable", "whether the image exists cannot be learned now")
     case "TierError":
       return fromTierError(error)

@@ -8,7 +8,7 @@
 import { GetObjectCommand, type GetObjectCommandOutput } from "@aws-sdk/client-s3"
 import type * as Body from "@terrace/core/Body"
 import * as Header from "@terrace/core/Header"
-import { Corrupt, Gone, type TierError } from "@terrace/core/TierError"
+import { Gone, type TierError } from "@terrace/core/TierError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -93,9 +93,8 @@ const chunks = (
       const buffer = Buffer.allocUnsafeSlow(Math.min(Header.chunkBytes, header.size - from))
       const left = yield* Effect.mapError(fill(bucket, buffer, rest, pieces), trouble(bucket, "open"))
       if (crc32(buffer) !== header.checksums[chunk]) {
-        const detail = `the CRC differs of chunk ${chunk}`
-        yield* Lookup.damaged(bucket, present, detail)
-        return yield* Effect.fail(error(bucket, "open", new Corrupt({ detail: `${header.key.text}: ${detail}` })))
+        const damaged = Lookup.damaged(bucket, present, `the CRC differs of chunk ${chunk}`)
+        return yield* Effect.mapError(damaged, trouble(bucket, "open"))
       }
       const run = buffer.subarray(Math.max(0, start - from), end - from)
       const isLast = from + Header.chunkBytes >= end

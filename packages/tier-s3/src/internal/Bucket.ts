@@ -35,6 +35,8 @@ export interface Bucket extends Connection {
   readonly conditions: Conditions
   readonly stats: Stats
   readonly isClosed: () => boolean
+  /** ETags of objects that were found damaged: who puts the same blob again writes it. Bounded. */
+  readonly spoiled: Set<string>
   /** Texts of warnings that were logged; bounded. */
   readonly warned: Set<string>
 }

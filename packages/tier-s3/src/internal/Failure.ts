@@ -23,6 +23,8 @@ export type Failure =
   | { readonly _tag: "Lost"; readonly cause: Error }
   /** No answer in time. */
   | { readonly _tag: "TimedOut"; readonly millis: number }
+  /** The bytes are not those of the header. */
+  | { readonly _tag: "Damaged"; readonly detail: string }
   /** Too many requests wait for their turn already: nothing was sent. */
   | { readonly _tag: "Busy" }
 
@@ -78,6 +80,8 @@ export const reasonOf = (failure: Failure): Trouble.Reason => {
       return new Trouble.Unavailable({ cause: failure.cause })
     case "TimedOut":
       return new Trouble.TimedOut({ millis: failure.millis })
+    case "Damaged":
+      return new Trouble.Corrupt({ detail: failure.detail })
     case "Busy":
       return new Trouble.Throttled({ cause: new Error("too many requests wait for their turn; nothing was sent") })
   }

@@ -90,14 +90,25 @@ export const readable = (bucket: Bucket, key: Key.Key, found: Found): Effect.Eff
       yield* warn(bucket, `the object of ${key.text} was not written by this tier; it is not served`)
       return undefined
     }
-    if (!found.isWhole) return yield* damaged(bucket, found, "it has another length than its header says")
     return Header.isExpired(found.header, yield* Clock.currentTimeMillis) ? undefined : found
   })
 
-/** Counts a blob that is not served since its bytes are wrong. It stays, for a person to look at, until it is replaced. */
-export const damaged = (bucket: Bucket, { header }: Present, detail: string): Effect.Effect<undefined> =>
+/**
+ * Counts a blob that is not served since its bytes are wrong, and fails. It stays, for a person to look at, until
+ * it is replaced, also by the same blob.
+ */
+export const damaged = (bucket: Bucket, { etag, header }: Present, detail: string): Effect.Effect<never, Failure> =>
   Effect.suspend(() => {
-    bucket.stats.damaged++
+    const { spoiled, stats } = bucket
+    stats.damaged++
+    if (spoiled.size >= maxSpoiled) spoiled.clear()
+    spoiled.add(etag)
     const subject = `${header.key.text} generation ${header.generation}`
-    return Effect.as(warn(bucket, `${subject} is damaged and is not served: ${detail}`), undefined)
+    return Effect.andThen(
+      warn(bucket, `${subject} is damaged and is not served: ${detail}`),
+      Effect.fail<Failure>({ _tag: "Damaged", detail: `${header.key.text}: ${detail}` })
+    )
   })
+
+/** Tags of damaged objects that are remembered. */
+const maxSpoiled = 1_000

@@ -53,14 +53,14 @@ const served = (
     const present = yield* Lookup.readable(bucket, key, found)
     if (present === undefined) return Tier.miss
     const { header } = present
+    if (!present.isWhole) return yield* Lookup.damaged(bucket, present, "it has another length than its header says")
     if (header.size >= bucket.settings.inlineBelow) {
       const body = Body.streamed(header.size, (range) => BodyStream.open(bucket, present, range))
       return Tier.hit({ header, body })
     }
     const bytes = yield* read
     if (Header.matches(header, bytes)) return Tier.hit({ header, body: Body.inline(bytes) })
-    yield* Lookup.damaged(bucket, present, "a chunk's CRC differs")
-    return Tier.miss
+    return yield* Lookup.damaged(bucket, present, "a chunk's CRC differs")
   })
 
 export const head = (bucket: Bucket, key: Key.Key): Effect.Effect<Tier.ReadHeader, TierError> =>

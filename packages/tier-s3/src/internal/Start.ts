@@ -131,6 +131,7 @@ const explained = (connection: Connection, failure: Failure): StartError => {
       const detail = `${server} does not answer within ${failure.millis} ms`
       return problem(connection, "unreachable", detail, failure.millis === connectMillis ? reach : wait)
     }
+    case "Damaged":
     case "Busy":
       return problem(connection, "unreachable", String(reasonOf(failure)), wait)
   }

@@ -94,7 +94,8 @@ const refuse = (
       return yield* Effect.fail(error(bucket, "put", new Denied({ cause })))
     }
     const now = yield* Clock.currentTimeMillis
-    const isLive = seen._tag === "Present" && seen.isWhole && !Header.isExpired(seen.header, now)
+    const isLive =
+      seen._tag === "Present" && seen.isWhole && !bucket.spoiled.has(seen.etag) && !Header.isExpired(seen.header, now)
     return Tier.refusal(header, isLive ? seen.header : undefined, expected)
   })
 

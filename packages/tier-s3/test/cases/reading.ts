@@ -136,25 +136,32 @@ export const reading = (it: It): void => {
     })
   )
 
-  it.effect("bytes that are not those of the header - read as Miss and are counted; the next put heals", () =>
-    Effect.gen(function* () {
-      const self = yield* fixture
-      const tier = yield* self.open()
-      const blob = Fixtures.blob({ group: "g", size: 3_000 })
-      for (const wrong of [Fixtures.bytes(9, 3_000), Fixtures.bytes(9, 2_999), new Uint8Array(0)]) {
-        const before = (yield* tier.stats).damaged
-        yield* tier.removeGroup("g", 9)
-        yield* tier.put(blob)
-        yield* tamper(self, "g/master", wrong)
+  it.effect(
+    "bytes that are not those of the header - are Corrupt at every read, and counted; a put heals, of the same blob too",
+    () =>
+      Effect.gen(function* () {
+        const self = yield* fixture
+        const tier = yield* self.open()
+        const blob = Fixtures.blob({ group: "g", size: 3_000 })
+        for (const wrong of [Fixtures.bytes(9, 3_000), Fixtures.bytes(9, 2_999), new Uint8Array(0)]) {
+          const before = (yield* tier.stats).damaged
+          yield* tier.removeGroup("g", 9)
+          yield* tier.put(blob)
+          yield* tamper(self, "g/master", wrong)
 
-        assert.deepStrictEqual(yield* tier.get(blob.header.key), { _tag: "Miss" })
+          for (const count of [1, 2]) {
+            assert.strictEqual((yield* Effect.flip(tier.get(blob.header.key))).reason._tag, "Corrupt")
+            assert.deepStrictEqual([(yield* tier.stats).damaged, tier.corrupted?.()], [before + count, before + count])
+          }
+          // Whoever writes must learn what is there.
+          assert.deepStrictEqual(yield* tier.head(blob.header.key), { _tag: "Hit", header: blob.header })
 
-        assert.strictEqual((yield* tier.stats).damaged, before + 1)
-        const next = Fixtures.blob({ group: "g", generation: 2, size: 3_000 })
-        assert.deepStrictEqual(yield* tier.put(next), { _tag: "Stored" })
-        assert.strictEqual((yield* tier.get(blob.header.key))._tag, "Hit")
-      }
-    })
+          for (const next of [blob, Fixtures.blob({ group: "g", generation: 2, size: 3_000 })]) {
+            assert.deepStrictEqual(yield* tier.put(next), { _tag: "Stored" })
+            assert.strictEqual((yield* tier.get(blob.header.key))._tag, "Hit")
+          }
+        }
+      })
   )
 
   it.effect("a streamed body with a damaged chunk - fails with Corrupt before any byte of that chunk", () =>
