@@ -15,6 +15,7 @@ export default defineConfig({
     reporters: ["default", "./scripts/summary-reporter.ts"],
     testTimeout: 60_000,
     projects: [
+      project("config", "packages/config"),
       project("core", "packages/core"),
       project("image", "packages/image"),
       project("legacy-base64", "packages/legacy-base64", containers),

@@ -1,10 +1,13 @@
 /**
- * Tables of the documentation that are made from code. `npm run docs` writes them; a test compares them.
+ * Tables of the documentation, and the JSON Schema of the configuration, that are made from code. `npm run docs` writes
+ * them; tests compare them.
  */
 import { readFile, writeFile } from "node:fs/promises"
 import { fileURLToPath } from "node:url"
+import { keysOf, type Part } from "./keys.ts"
 import { kinds } from "../services/image-server/src/Problem.ts"
-import { settings } from "../services/image-server/src/ServerConfig.ts"
+import { jsonSchema } from "../packages/config/src/DeploymentSchema.ts"
+import { settings } from "../packages/config/src/Settings.ts"
 
 const row = (cells: ReadonlyArray<string>): string =>
   `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`
@@ -23,14 +26,31 @@ export const sections: ReadonlyArray<Section> = [
     file: "README.md",
     name: "settings",
     text: table(
-      ["setting", "default", "meaning", "example"],
-      settings.map(({ default: preset, example, meaning, name }) => [
+      ["setting", "in a file", "default", "meaning", "example"],
+      settings.map(({ default: preset, example, key, meaning, name }) => [
         `\`${name}\``,
+        `\`${key}\``,
         preset === undefined ? "" : `\`${preset}\``,
         meaning,
         `\`${example}\``
       ])
     )
+  },
+  {
+    file: "docs/guides/configure.md",
+    name: "keys",
+    text: keysOf(jsonSchema() as Part)
+      .map(({ keys, meaning, title }) =>
+        [
+          `### ${title}`,
+          meaning,
+          table(
+            ["key", "default", "meaning", "example"],
+            keys.map(({ default: preset, example, key, meaning }) => [`\`${key}\``, preset, meaning, example])
+          )
+        ].join("\n\n")
+      )
+      .join("\n\n")
   },
   {
     file: "docs/problems.md",
@@ -61,4 +81,5 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     const { after } = await updated(section)
     await writeFile(new URL(section.file, root), after)
   }
+  await writeFile(new URL("packages/config/terrace.schema.json", root), JSON.stringify(jsonSchema(), null, 2))
 }

@@ -84,7 +84,8 @@ describe("documents", () => {
         "npm ci && npm start",
         "npm ci && npm test",
         "TERRACE_REDIS_URL=redis://127.0.0.1:6379 npm start",
-        "TERRACE_S3_BUCKET=my-images TERRACE_DELIVERY=redirect npm start"
+        "TERRACE_S3_BUCKET=my-images TERRACE_DELIVERY=redirect npm start",
+        "npm start -- --config packages/config/examples/embedded.yaml"
       ])
     })
   )

@@ -16,6 +16,7 @@
  * - reading by other pages: browsers keep the bytes from other origins unless the server sends CORS headers, which it does
  *   not. Pages of other origins may therefore show public images with `<img>`, as they may with a token.
  */
+import { isLoopbackIPv4 } from "@terrace/config/Loopback"
 import * as Redacted from "effect/Redacted"
 import { hash, timingSafeEqual } from "node:crypto"
 import type { RequestHeaders } from "./Conditional.ts"
@@ -128,17 +129,6 @@ export const isLoopbackHost = (host: string): boolean => {
   const name = (colon === -1 ? host : host.slice(0, colon)).toLowerCase()
   return isLoopbackIPv4(name) || name === "localhost" || (name.endsWith(".localhost") && isDnsName(name))
 }
-
-/** Whether an address or name to listen on is reachable from this machine only: `localhost`, 127.0.0.0/8 or `::1`. */
-export const isLoopbackAddress = (address: string): boolean =>
-  address === "::1" || address.toLowerCase() === "localhost" || isLoopbackIPv4(address)
-
-const isLoopbackIPv4 = (name: string): boolean => {
-  const octets = name.split(".", 5)
-  return octets.length === 4 && octets[0] === "127" && octets.every(isOctet)
-}
-
-const isOctet = (text: string): boolean => /^(?:0|[1-9][0-9]{0,2})$/.test(text) && Number(text) <= 255
 
 const isDnsName = (name: string): boolean =>
   name.length <= 253 && name.split(".").every((label) => /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(label))

@@ -1,6 +1,7 @@
 /**
  * What each route does: reads the request, asks the library, words the answer.
  */
+import type { Deployment } from "@terrace/config/Deployment"
 import type { Found, NotFound, TierReceipt } from "@terrace/core/Chain"
 import type { Header } from "@terrace/core/Header"
 import * as Trail from "@terrace/core/Trail"
@@ -22,7 +23,6 @@ import * as Problem from "./Problem.ts"
 import * as Redirects from "./Redirects.ts"
 import * as RequestBody from "./RequestBody.ts"
 import type { Handle, Respond } from "./Routes.ts"
-import type { ServerConfig } from "./ServerConfig.ts"
 import * as Upload from "./Upload.ts"
 
 export interface Options {
@@ -33,7 +33,7 @@ export interface Options {
   /** Bytes of uploads in flight, all together. */
   readonly uploadBudget: RequestBody.Budget
   /** Value of `Cross-Origin-Resource-Policy` on images. */
-  readonly resourcePolicy: ServerConfig["resourcePolicy"]
+  readonly resourcePolicy: Deployment["server"]["resourcePolicy"]
   readonly delivery: Delivery
 }
 

@@ -1,6 +1,8 @@
 /**
  * The server as layers: storage and image engine below the library, the library below HTTP.
  */
+import type { Deployment, PresetConfig } from "@terrace/config/Deployment"
+import * as Storage from "@terrace/config/Storage"
 import * as ImageCatalog from "@terrace/legacy-base64/Catalog"
 import * as Records from "@terrace/legacy-base64/Records"
 import * as RedisConnection from "@terrace/tier-redis/RedisConnection"
@@ -23,92 +25,114 @@ import * as LegacyOrigin from "./LegacyOrigin.ts"
 import * as NodeServer from "./NodeServer.ts"
 import * as RequestBody from "./RequestBody.ts"
 import * as Routes from "./Routes.ts"
-import type { ServerConfig } from "./ServerConfig.ts"
-import * as Storage from "./Storage.ts"
 import * as Upload from "./Upload.ts"
 
-/** Bytes of uploads in flight, all together: 256 MiB, or what the largest upload takes as JSON. */
-const uploadBudget = (config: ServerConfig): number =>
-  Math.max(268_435_456, Handlers.jsonWeight * Upload.maxJsonBytes(config.maxUploadBytes))
+/** Bytes of uploads in flight, all together: what the deployment says, or what the largest upload takes as JSON. */
+const uploadBudget = ({ limits }: Deployment): number =>
+  Math.max(limits.uploadsUnderWay, Handlers.jsonWeight * Upload.maxJsonBytes(limits.uploadBytes))
 
 /** A page full of thumbnails nobody has asked for yet may wait its turn; uploads are bounded by their bytes. */
-const imageQueue = { queue: 512, queueMillis: 20_000 }
+const engineOptions = ({ images, limits }: Deployment): Images.Options => ({
+  queue: limits.queue,
+  queueMillis: Duration.toMillis(limits.queueTime),
+  limits: {
+    inputPixels: limits.inputPixels,
+    frames: limits.frames,
+    outputPixels: limits.outputPixels,
+    outputSide: limits.outputSide,
+    operationMillis: Duration.toMillis(limits.imageTime)
+  },
+  masterQuality: images.quality,
+  masterEffort: images.effort
+})
+
+const presetOf = ({ delivery, ...config }: PresetConfig): ImageLibrary.ServedPreset => ({
+  ...Preset.make(config),
+  delivery
+})
 
 /** What Redis has of images: old records, the catalog. */
-const recordsIn = (connection: RedisConnection.Connection, config: ServerConfig, budget: RequestBody.Budget) =>
+const recordsIn = (connection: RedisConnection.Connection, deployment: Deployment, budget: RequestBody.Budget) =>
   Effect.gen(function* () {
-    const maxImageBytes = config.maxUploadBytes
+    const { catalog, legacy } = deployment
+    const maxImageBytes = deployment.limits.uploadBytes
     const maxRecordBytes = Upload.maxJsonBytes(maxImageBytes)
-    const records = yield* Records.make({ maxImageBytes, maxRecordBytes })
-    const catalog = yield* ImageCatalog.make({ ttl: Duration.seconds(config.recordTtl) })
     const engine = yield* Images.Images
-    const origin: ImageLibrary.OriginOf = (originals) =>
-      LegacyOrigin.make({
-        records,
-        engine,
-        originals: config.legacyKeepOriginal ? originals : undefined,
-        budget,
-        maxRecordBytes
-      })
-    return { origin, records: Catalog.recordsOf(catalog) }
+    const old = legacy === "off" ? undefined : yield* Records.make({ maxImageBytes, maxRecordBytes })
+    const origin: ImageLibrary.OriginOf | undefined =
+      old &&
+      ((originals) =>
+        LegacyOrigin.make({
+          records: old,
+          engine,
+          originals: legacy !== "off" && legacy.keepOriginal ? originals : undefined,
+          budget,
+          maxRecordBytes
+        }))
+    const records =
+      catalog === "off"
+        ? undefined
+        : Catalog.recordsOf(yield* ImageCatalog.make({ ttl: Duration.seconds(catalog.ttl) }))
+    return { origin, records }
   }).pipe(Effect.provideService(RedisConnection.RedisConnection, connection))
 
 /** How images leave the storage of a deployment, beside the library that is made of it. */
 class Outlet extends Context.Service<Outlet, Delivery.Delivery>()("@terrace/image-server/Server/Outlet") {}
 
 /** Opens the storage of a deployment and composes the library. */
-const library = (config: ServerConfig, budget: RequestBody.Budget) =>
+const library = (deployment: Deployment, budget: RequestBody.Budget) =>
   Layer.effectContext(
     Effect.gen(function* () {
-      const { masters, shared, variants } = yield* Storage.make(config)
+      const { masters, shared, variants } = yield* Storage.make(deployment)
       const delivery = Delivery.make({
-        mode: config.delivery,
-        above: config.deliveryAbove,
-        expiry: config.deliveryExpiry,
-        maxAge: config.maxAge,
+        mode: deployment.delivery.mode,
+        above: deployment.delivery.above,
+        expiry: deployment.delivery.expiry,
+        maxAge: deployment.server.maxAge,
         masters: masters.s3,
         variants: variants.s3
       })
       const images = yield* ImageLibrary.make({
         masters,
         variants,
-        keepOriginal: config.keepOriginal,
-        presets: new Map([["thumb", Preset.thumb]]),
+        keepOriginal: deployment.images.keepOriginal,
+        presets: new Map(Object.entries(deployment.presets).map(([name, preset]) => [name, presetOf(preset)])),
         bus: shared?.bus,
         leases: shared?.leases,
-        ...(shared === undefined ? {} : yield* recordsIn(shared.connection, config, budget))
+        ...(shared === undefined ? {} : yield* recordsIn(shared.connection, deployment, budget))
       })
       return Context.make(ImageLibrary.ImageLibrary, images).pipe(Context.add(Outlet, delivery))
     })
-  ).pipe(Layer.provide(Images.layer({ ...imageQueue, masterQuality: config.quality, masterEffort: config.effort })))
+  ).pipe(Layer.provide(Images.layer(engineOptions(deployment))))
 
 /**
  * Serves HTTP until its scope closes: then it accepts no more, finishes what it has, and closes the storage.
  *
  * `node` is the HTTP server that `NodeServer.make` has set up.
  */
-export const layer = (config: ServerConfig, node: NodeServer.NodeServer) => {
-  const budget = new RequestBody.Budget(uploadBudget(config))
+export const layer = (deployment: Deployment, node: NodeServer.NodeServer) => {
+  const { limits, server } = deployment
+  const budget = new RequestBody.Budget(uploadBudget(deployment))
   return Layer.unwrap(
     Effect.gen(function* () {
       const images = yield* ImageLibrary.ImageLibrary
       const handlers = Handlers.make(images, {
-        maxAge: config.maxAge,
-        maxUploadBytes: config.maxUploadBytes,
+        maxAge: server.maxAge,
+        maxUploadBytes: limits.uploadBytes,
         uploadBudget: budget,
-        resourcePolicy: config.resourcePolicy,
+        resourcePolicy: server.resourcePolicy,
         delivery: yield* Outlet
       })
-      const respond = Routes.make(handlers, Access.make(config.token))
+      const respond = Routes.make(handlers, Access.make(server.token))
       return HttpServer.serve(Effect.map(Effect.flatMap(HttpServerRequest, respond), lastly(node)))
     })
   ).pipe(
-    Layer.tap(() => announce(config)),
-    Layer.provide(library(config, budget)),
+    Layer.tap(() => announce(deployment)),
+    Layer.provide(library(deployment, budget)),
     Layer.provide(
       NodeHttpServer.layerServer(() => node.server, {
-        host: config.host,
-        port: config.port,
+        host: server.host,
+        port: server.port,
         gracefulShutdownTimeout: NodeServer.gracefulStop
       })
     )
@@ -119,11 +143,11 @@ export const layer = (config: ServerConfig, node: NodeServer.NodeServer) => {
 const lastly = (node: NodeServer.NodeServer) => (response: HttpServerResponse.HttpServerResponse) =>
   node.isStopping() ? HttpServerResponse.setHeader(response, "connection", "close") : response
 
-const announce = (config: ServerConfig) =>
+const announce = ({ dataDir, server, tiers }: Deployment) =>
   HttpServer.addressFormattedWith((address) =>
     Effect.annotateLogs(Effect.logInfo("listening"), {
       address,
-      dataDir: config.dataDir,
-      access: config.token === undefined ? "no token: this machine only" : "token"
+      ...(Object.values(tiers).some(({ type }) => type === "filesystem") ? { dataDir } : {}),
+      access: server.token === undefined ? "no token: this machine only" : "token"
     })
   )

@@ -1,34 +1,41 @@
 /**
- * Runs the server until a signal ends it. A start that fails says why in one line for each reason.
+ * The command `terrace`: runs the server until a signal ends it. A start that fails says why in one line for each reason.
  */
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Load from "@terrace/config/Load"
+import * as Settings from "@terrace/config/Settings"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Data from "effect/Data"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import { readFileSync } from "node:fs"
 import * as NodeServer from "./NodeServer.ts"
 import * as Server from "./Server.ts"
-import * as ServerConfig from "./ServerConfig.ts"
 
 /** Ends the process with code 1; what there is to say has been said. */
 class Stopped extends Data.TaggedError("Stopped") {
   override readonly [Runtime.errorReported] = false
 }
 
-const program = Effect.gen(function* () {
-  const config = yield* ServerConfig.load
-  for (const name of ServerConfig.unknownNames(Object.keys(process.env))) {
-    yield* Effect.logWarning(`${name} is no setting of this server`)
-  }
-  const node = yield* NodeServer.make
-  yield* Layer.build(Layer.provide(Server.layer(config, node), NodeFileSystem.layer))
-  yield* node.stopping
-  return yield* Effect.never
-}).pipe(Effect.scoped)
+const serve = (file: string | undefined) =>
+  Effect.gen(function* () {
+    const environment = process.env
+    const { deployment, variables } = yield* Load.load({ file, environment })
+    for (const name of Settings.unknownNames(Object.keys(environment), variables)) {
+      yield* Effect.logWarning(`${name} is no setting of this server`)
+    }
+    const node = yield* NodeServer.make
+    yield* Layer.build(Server.layer(deployment, node))
+    yield* node.stopping
+    return yield* Effect.never
+  }).pipe(Effect.scoped)
 
 const cannotStart = (reasons: ReadonlyArray<string>) =>
   Effect.andThen(
@@ -36,16 +43,37 @@ const cannotStart = (reasons: ReadonlyArray<string>) =>
     Effect.fail(new Stopped())
   )
 
-program.pipe(
-  Effect.catchTags({
-    InvalidConfig: (error) => cannotStart(error.problems),
-    StartError: (error) => cannotStart([error.message]),
-    ServeError: (error) => cannotStart([`cannot listen: ${String(error.cause)}`])
-  }),
+const config = Flag.String("config").pipe(
+  Flag.withAlias("c"),
+  Flag.withMetavar("path"),
+  Flag.withDescription(
+    "File that describes the deployment, YAML or JSON. Without it, terrace.yaml, terrace.yml or terrace.json of the working directory, if there is one. TERRACE_* variables override it."
+  ),
+  Flag.optional
+)
+
+const terrace = Command.make("terrace", { config }, ({ config }) =>
+  serve(Option.getOrUndefined(config)).pipe(
+    Effect.catchTags({
+      InvalidConfig: (error) => cannotStart(error.problems),
+      StartError: (error) => cannotStart([error.message]),
+      ServeError: (error) => cannotStart([`cannot listen: ${String(error.cause)}`])
+    })
+  )
+).pipe(
+  Command.withDescription("Serves images over HTTP."),
+  Command.withExamples([{ command: "terrace --config terrace.yaml", description: "Serve what a file describes" }])
+)
+
+const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+  readonly version: string
+}
+
+Command.run(terrace, { version }).pipe(
   Effect.onExit((exit) =>
     Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? Effect.logInfo("stopped") : Effect.void
   ),
-  Effect.provide(Logger.layer([Logger.consoleLogFmt])),
+  Effect.provide([NodeServices.layer, Logger.layer([Logger.consoleLogFmt])]),
   NodeRuntime.runMain({
     // A signal is the usual way to end the server: what it interrupts has ended well.
     teardown: (exit, end) => end(Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? 0 : 1)

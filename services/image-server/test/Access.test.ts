@@ -257,23 +257,3 @@ describe("Access.isLoopbackHost", () => {
     it(`refuses ${JSON.stringify(host)}`, () => assert.isFalse(Access.isLoopbackHost(host)))
   }
 })
-
-describe("Access.isLoopbackAddress", () => {
-  it("is for addresses to listen on", () => {
-    for (const address of ["localhost", "127.0.0.1", "127.0.0.53", "::1"]) {
-      assert.isTrue(Access.isLoopbackAddress(address), address)
-    }
-    for (const address of [
-      "0.0.0.0",
-      "::",
-      "",
-      "10.0.0.1",
-      "terrace.localhost",
-      "example.com",
-      "[::1]",
-      "127.0.0.1:80"
-    ]) {
-      assert.isFalse(Access.isLoopbackAddress(address), address)
-    }
-  })
-})
