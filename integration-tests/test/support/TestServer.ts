@@ -25,8 +25,12 @@ export interface TestServer {
 export type Environment = Readonly<Record<string, string>>
 
 /** Starts the process and waits until it listens; rejects with its log if it ends before. */
-export const spawnServer = async (dataDir: string, environment: Environment = {}): Promise<TestServer> => {
-  const child = spawn(process.execPath, ["--conditions=@terrace/source", main], {
+export const spawnServer = async (
+  dataDir: string,
+  environment: Environment = {},
+  options: ReadonlyArray<string> = []
+): Promise<TestServer> => {
+  const child = spawn(process.execPath, ["--conditions=@terrace/source", main, ...options], {
     env: { PATH: process.env["PATH"], TERRACE_PORT: "0", TERRACE_DATA_DIR: dataDir, ...environment },
     stdio: ["ignore", "pipe", "pipe"]
   })

@@ -2,6 +2,7 @@
  * Chains of a deployment, as a file names them: which tiers, in which order, and how each is used.
  */
 import type * as Policy from "@terrace/core/Policy"
+import type { TierError } from "@terrace/core/TierError"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
@@ -76,7 +77,8 @@ export const Link = section("A tier and how the chain uses it.", {
   retry: Schema.optionalKey(
     offOr(section("When to call again after a failure that may pass.", schemasOf(retryFields)), {
       ...plain,
-      meaning: "When to call again after a failure that may pass. Without it, never.",
+      meaning:
+        "When to call again after a failure that may pass. Without it never; a bucket twice, unless it did not answer in time.",
       expected: "off, or keys below it (times, delay)",
       example: "{ times: 2, delay: 100 millis }"
     })
@@ -149,12 +151,25 @@ export type Chains = typeof Chains.Type
 // Reading
 // -----------------------------------------------------------------------------
 
+const retrying = ({ delay, times }: Exclude<Link["retry"], "off" | undefined>) =>
+  Schedule.max([Schedule.jittered(Schedule.exponential(delay)), Schedule.recurs(times)]).pipe(
+    Schedule.setInputType<TierError>()
+  )
+
 /**
  * A header, or a small object, takes milliseconds; whoever asks for one has better things to do than to wait for a bucket
  * that takes seconds: after five such answers in a row it is not asked for a while, and caches serve without it. An upload
  * of many megabytes may take long over a slow line and be fine, so it has the time that the tier gives one request.
  */
-const ofBucket = { deadline: Duration.seconds(20), readDeadline: Duration.seconds(2) }
+const ofBucket = {
+  deadline: Duration.seconds(20),
+  readDeadline: Duration.seconds(2),
+  // One answer in thousands is a refusal that passes at once. What has cost a deadline already is not waited for again.
+  retry: Schedule.while(
+    retrying({ times: 2, delay: Duration.millis(100) }),
+    ({ input }: { readonly input: TierError }) => input.reason._tag !== "TimedOut"
+  )
+}
 
 /** The policy that a link says, over what suits a tier of this type. */
 export const policyOf = (type: TierConfig["type"], link: Link): Policy.Policy => {
@@ -167,9 +182,6 @@ export const policyOf = (type: TierConfig["type"], link: Link): Policy.Policy =>
     maxBytes,
     secondTouch,
     breaker: breaker === "off" ? false : breaker,
-    retry:
-      retry === undefined || retry === "off"
-        ? undefined
-        : Schedule.max([Schedule.jittered(Schedule.exponential(retry.delay)), Schedule.recurs(retry.times)])
+    retry: retry === undefined ? suitable?.retry : retry === "off" ? undefined : retrying(retry)
   }
 }

@@ -103,6 +103,9 @@ describe("text that cannot be read", () => {
     assert.deepStrictEqual(wrong("a: 1\nb: 2\na: 3"), [
       "found text that cannot be read (duplicate key 'a' at line 3), expected YAML"
     ])
+    assert.deepStrictEqual(wrong(`"a\\nb": 1\n"a\\nb": 2`), [
+      "found text that cannot be read (duplicate key 'a b' at line 2), expected YAML"
+    ])
     assert.deepStrictEqual(wrong("server:\n  port: 80\n token: topsecret"), [
       "found text that cannot be read (unexpected indentation of 1 spaces at line 3), expected YAML"
     ])

@@ -13,8 +13,10 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
+import * as CliConfig from "effect/cli/CliConfig"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
 import { readFileSync } from "node:fs"
 import * as NodeServer from "./NodeServer.ts"
 import * as Server from "./Server.ts"
@@ -69,11 +71,16 @@ const { version } = JSON.parse(readFileSync(new URL("../package.json", import.me
   readonly version: string
 }
 
+/** What every command has but the wizard: there is one option to ask for. */
+const cli = CliConfig.layer({
+  builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel]
+})
+
 Command.run(terrace, { version }).pipe(
   Effect.onExit((exit) =>
     Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? Effect.logInfo("stopped") : Effect.void
   ),
-  Effect.provide([NodeServices.layer, Logger.layer([Logger.consoleLogFmt])]),
+  Effect.provide([NodeServices.layer, cli, Logger.layer([Logger.consoleLogFmt])]),
   NodeRuntime.runMain({
     // A signal is the usual way to end the server: what it interrupts has ended well.
     teardown: (exit, end) => end(Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? 0 : 1)

@@ -36,7 +36,8 @@ const whatYamlSays = (error: unknown): string =>
     ? `text that cannot be read (${lowerFirst(error.message)})`
     : "text that cannot be read"
 
-const lowerFirst = (text: string) => `${text.slice(0, 1).toLowerCase()}${text.slice(1)}`
+/** As part of a sentence, on one line: a key may have line breaks. */
+const lowerFirst = (text: string) => `${text.slice(0, 1).toLowerCase()}${text.slice(1)}`.replaceAll(/\s+/g, " ")
 
 const json = (text: string) =>
   Result.flatMap(

@@ -54,11 +54,7 @@ export const optional = <A>(form: Form<A>, words: Words) => {
 /** A value that is used as `preset` if it is left out. */
 export const withDefault = <A>(form: Form<A>, preset: string, words: Words) => {
   const doc = docOf(form, words, preset)
-  return {
-    form,
-    doc,
-    schema: codec(form, doc).pipe(Schema.withDecodingDefaultKey(Effect.succeed<Scalar>(preset)))
-  } satisfies Field<A, Schema.Constraint>
+  return { form, doc, schema: defaulting(codec(form, doc), preset) } satisfies Field<A, Schema.Constraint>
 }
 
 /** A value that must be there. */
@@ -106,8 +102,8 @@ const encodedOf = ({ accepts, choices }: Pick<Form<never>, "accepts" | "choices"
   return more.length === 0 ? text : Schema.Union([text, ...more])
 }
 
-/** A text that environment variables are put into before it is read. */
-const Substituted = Schema.String.check(Schema.isPattern(/\$\{/))
+/** A text that environment variables are put into before it is read. A check would not be there for editors. */
+const Substituted = Schema.TemplateLiteral([Schema.String, "${", Schema.String])
 
 // -----------------------------------------------------------------------------
 // Sections
