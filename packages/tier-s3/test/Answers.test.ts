@@ -94,6 +94,25 @@ describe("answers of servers", () => {
     )
   }
 
+  it.live.each([503, 429])("head - answered %i, asks nothing more of a server that wants fewer requests", (status) =>
+    Effect.gen(function* () {
+      const asked: Array<string> = []
+      const self = yield* tier(
+        (request) => {
+          if (isList(request)) return emptyList
+          asked.push(request.method)
+          return { status }
+        },
+        { conditionalWrites: false }
+      )
+
+      const error = yield* Effect.flip(self.head(Fixtures.blob().header.key))
+
+      assert.strictEqual(error.reason._tag, "Throttled")
+      assert.deepStrictEqual(asked, ["HEAD"])
+    })
+  )
+
   it.live("a start in the wrong region - names the right one", () =>
     Effect.gen(function* () {
       const redirect = {
