@@ -238,6 +238,18 @@ describe("RedisLeases", () => {
     )
   })
 
+  it.live("a key that would keep everyone out for ever does so for the life of a lease", () =>
+    Effect.gen(function* () {
+      const { admin, key, left, one } = yield* pair({ life: 300 })
+      yield* Effect.promise(() => admin.set(key, "of nobody"))
+      const { by } = work()
+
+      assert.strictEqual(yield* one.withLease(subject, by("one")), "one")
+
+      assert.isAtMost(yield* left, 300)
+    })
+  )
+
   it.live("a lease is renewed while its work goes on", () =>
     Effect.gen(function* () {
       const { left, one, two } = yield* pair({ life: 600 })

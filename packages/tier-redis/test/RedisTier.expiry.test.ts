@@ -96,6 +96,18 @@ describe("RedisTier expiry", () => {
     })
   )
 
+  it.live("a blob with an end that replaces one without, alone in its group, gives the group an end", () =>
+    Effect.gen(function* () {
+      const { admin, hash, tier } = yield* setUpOld
+      yield* tier.put(blob("a"))
+      assert.strictEqual(yield* left(admin, hash), -1)
+
+      yield* tier.put(blob("a", (yield* Clock.currentTimeMillis) + 100 * second, 2))
+
+      isAbout(yield* left(admin, hash), 100 * second + graceMillis)
+    })
+  )
+
   it.live("an end further away than a hundred years is left to the header", () =>
     Effect.gen(function* () {
       const { admin, hash, tier } = yield* setUp

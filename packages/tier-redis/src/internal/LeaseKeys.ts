@@ -13,10 +13,16 @@ export const keyOf = (prefix: string, { chain, key }: Subject): string =>
 
 export const channelOf = (prefix: string): string => `${prefix}:leases`
 
-/** Arguments: token, life in milliseconds. Answers -1 if the lease was given, else how long that of another still lives. */
+/**
+ * Arguments: token, life in milliseconds. Answers -1 if the lease was given, else how long that of another still lives. One
+ * that would live for ever, which is none of ours (a `PERSIST` by hand, a copied database), lives that long from now on.
+ */
 export const take: Script.Script = Script.make(`
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return -1 end
-return math.max(0, redis.call('PTTL', KEYS[1]))
+local left = redis.call('PTTL', KEYS[1])
+if left >= 0 then return left end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return tonumber(ARGV[2])
 `)
 
 /** Arguments: token, life in milliseconds. Answers 1 if the lease is still held by this token. */
