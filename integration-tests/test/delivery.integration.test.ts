@@ -47,8 +47,10 @@ layer(S3Server.layer(), { excludeTestServices: true, timeout: 120_000 })("delive
         assert.strictEqual(there.headers.get("content-type"), "image/webp")
         assert.match(there.headers.get("cache-control") ?? "", /^private, max-age=\d+$/)
         assert.isTrue(url.startsWith(`http://${proxy.host}:${proxy.port}/${bucket}/images/hero/master?`), url)
-        const { expires } = signatureOf(url)
+        const { end, expires } = signatureOf(url)
         assert.strictEqual(expires, 300)
+        // Kept from now on, it ends half a minute and more before the signature does.
+        assert.isBelow(performance.timeOrigin + performance.now() + keptFor(response) * 1_000, end - 30_000)
         assert.isTrue(keptFor(response) > 200 && keptFor(response) < expires, `${keptFor(response)} s`)
         // Nothing that would let a client keep it by asking whether the image is still the same.
         assert.deepStrictEqual([response.headers.get("etag"), response.headers.get("last-modified")], [null, null])

@@ -65,8 +65,13 @@ export const follow = (url: string, init: RequestInit = {}) =>
     return { status, headers, bytes: Buffer.from(await response.arrayBuffer()) }
   })
 
-/** What a signed URL says of itself: seconds. */
+/** What a signed URL says of itself: how long it is good for, in seconds, and until when, in Unix milliseconds. */
 export const signatureOf = (url: string) => {
   const { searchParams } = new URL(url)
-  return { expires: Number(searchParams.get("X-Amz-Expires")), names: [...searchParams.keys()] }
+  const expires = Number(searchParams.get("X-Amz-Expires"))
+  const began = (searchParams.get("X-Amz-Date") ?? "").replace(
+    /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/,
+    "$1-$2-$3T$4:$5:$6Z"
+  )
+  return { expires, end: Date.parse(began) + expires * 1_000 }
 }
