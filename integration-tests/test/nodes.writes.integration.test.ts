@@ -130,7 +130,7 @@ layer(Deployment.layer({ TERRACE_REVALIDATE_AFTER: "1 hour", TERRACE_KEEP_ORIGIN
       const { etag } = yield* put(victim, "survivor", two)
       assert.strictEqual(yield* remove(victim, "removed"), 200)
 
-      yield* Effect.promise(() => victim.server.end("SIGKILL"))
+      yield* Deployment.kill(victim)
 
       yield* eventually(
         "the last upload is served",

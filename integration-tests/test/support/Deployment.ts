@@ -56,8 +56,20 @@ const makeNode =
     })
 
 /** Nodes that hear messages now. */
-export const listeners = (redis: Redis) =>
-  Effect.promise(async () => Number((await redis.pubsub("NUMSUB", "terrace:bus"))[1]))
+const listeners = (redis: Redis) => Effect.promise(async () => Number((await redis.pubsub("NUMSUB", "terrace:bus"))[1]))
+
+/** Kills the process of a node; afterwards nothing of it listens any more, whatever its proxies let through. */
+export const kill = ({ redis, server }: Node) =>
+  Effect.gen(function* () {
+    const nodes = yield* Deployment
+    const before = yield* listeners(nodes.redis)
+    yield* Effect.promise(() => server.end("SIGKILL"))
+    yield* redis.cut("reset")
+    yield* eventually(
+      "Redis has noticed",
+      Effect.map(listeners(nodes.redis), (now) => now < before)
+    )
+  })
 
 const make = (settings: Environment) =>
   Effect.gen(function* () {

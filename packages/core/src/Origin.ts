@@ -26,7 +26,8 @@ export interface Holding<out E> {
   /**
    * Lets go of what was read, and of nothing else. Called once the store, which must be `durable`, has taken what was
    * made of it and has shown it whole; `stored` is its header. Absent: the origin keeps its copy. If it fails and that may
-   * pass, it is called again, less and less often, for as long as the chain lives: then the scope of `read` has closed.
+   * pass, it is called again, less and less often, for as long as the chain lives: then the scope of `read` has closed. A
+   * process that finds what another has stored and not lived to have let go calls it too.
    */
   readonly release?: ((stored: Header) => Effect.Effect<Release<E>, TierError>) | undefined
 }

@@ -349,6 +349,7 @@ const mutants: ReadonlyArray<Mutant> = [
       make: (state, origin, member, writes) => {
         const origination = make(state, origin, member, writes)
         return {
+          ...origination,
           settle: () => Effect.void,
           ask: (key) =>
             Effect.map(origination.ask(key), (asked) => {

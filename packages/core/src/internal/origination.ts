@@ -3,7 +3,8 @@
  *
  * Invariants. An origin is asked to let go only of what the store, which must be durable, has just shown whole; whatever
  * goes wrong on the way leaves the origin's copy where it is. An origin that does not answer is asked again for as long as
- * the chain lives: until then nobody knows whether the key is still there. What the origin has given is older
+ * the chain lives: until then nobody knows whether the key is still there. What a process has not lived to have let go, who
+ * finds it next has let go. What the origin has given is older
  * than whatever was put, so a caller's write always wins; if the origin has changed meanwhile, its new content takes the
  * place of exactly what was stored; if the key is gone from it, so is what was stored.
  */
@@ -21,6 +22,7 @@ import type { Key } from "../Key.ts"
 import type { Holding, Origin, OriginError, Sighting } from "../Origin.ts"
 import { TierError } from "../TierError.ts"
 import type { Outcome, Step } from "../Trail.ts"
+import { BoundedMap } from "./BoundedMap.ts"
 import * as Member from "./member.ts"
 import * as Producing from "./producing.ts"
 import type { State } from "./state.ts"
@@ -38,6 +40,11 @@ export interface Origination<E> {
   readonly ask: (key: Key) => Effect.Effect<Asked<E>, never, Scope.Scope>
   /** After the store has taken what was made of a holding: sees to it that the origin lets go of its copy. Never fails. */
   readonly settle: (holding: Holding<E>, stored: Header.Header) => Effect.Effect<void>
+  /**
+   * After a tier was found to have what an origin has given: a process that has died may have stored it, and not got to have
+   * it let go. Once per key and life of the chain, behind the answer, and when whoever has made it has had its time. Never fails.
+   */
+  readonly resume: (found: Header.Header) => Effect.Effect<void>
 }
 
 /** Times that the content of an origin may change while it is being taken over. */
@@ -50,6 +57,12 @@ const maxOwed = 1_000
 const schedule = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("1 minute")])
 
 const isRetryable = (error: unknown): boolean => error instanceof TierError && error.isRetryable
+
+/** Time after which whoever has made a blob has had the origin let go, or is dead. */
+const settledWithin = 10_000
+
+/** Keys that are to be asked about at the same time; one more is asked about when it is found again. */
+const maxResuming = 100
 
 export const make = <E>(
   state: State,
@@ -97,10 +110,15 @@ export const make = <E>(
       return Effect.logWarning(`stored, but still kept by ${origin.name} key=${key.text}`, why)
     })
 
+  /**
+   * Has the origin let go of what the store has. `wasThere`: the blob was in the store before the origin was read, so whoever
+   * removes the key from both removes it.
+   */
   const release = (
     holding: Holding<E>,
     stored: Header.Header,
-    left: number
+    left: number,
+    wasThere = false
   ): Effect.Effect<void, OriginError<E> | WriteError> =>
     Effect.suspend(() => {
       const { key } = stored
@@ -115,14 +133,12 @@ export const make = <E>(
             member.counters.removed += 1
             return
           case "Gone":
-            yield* remove(key, { expected: stored.generation })
+            if (!wasThere) yield* remove(key, { expected: stored.generation })
             return
-          case "Changed": {
-            if (left <= 1) return yield* kept(key, "it changes too often")
-            const draft = yield* Producing.draft(state, key, released.holding.make)
-            const { header } = yield* put(key, draft, { expected: stored.generation })
-            return yield* release(released.holding, header, left - 1)
-          }
+          case "Changed":
+            return left <= 1
+              ? yield* kept(key, "it changes too often")
+              : yield* takeOver(released.holding, stored, left - 1)
         }
       }).pipe(
         // Another write came first, and is newer.
@@ -133,6 +149,24 @@ export const make = <E>(
       )
     })
 
+  /** Stores what the origin has in the place of what is stored, unless it is the same, and has it let go. */
+  const takeOver = Effect.fnUntraced(function* (
+    holding: Holding<E>,
+    stored: Header.Header,
+    left: number
+  ): Effect.fn.Return<void, OriginError<E> | WriteError> {
+    const { generation, key } = stored
+    const draft = yield* Producing.draft(state, key, holding.make)
+    const digester = new Header.Digester()
+    digester.update(draft.bytes)
+    const isSame = digester.verifies(stored)
+    const { header } = isSame ? { header: stored } : yield* put(key, draft, { expected: generation })
+    yield* release(holding, header, left, isSame)
+  })
+
+  /** Keys of which this process has seen to it that the origin lets go, or does so now. */
+  const ended = new BoundedMap<string, true>(state.maxRemembered)
+
   /** What is being let go of in the background, by key and digest. */
   const owed = new Set<string>()
 
@@ -140,21 +174,68 @@ export const make = <E>(
     const { digest, key } = stored
     const once = release(holding, stored, attempts)
     const id = `${key.text} ${digest}`
+    /** It is asked once more when the key is found again. */
+    const givenUp = (error: unknown) => {
+      ended.delete(key.text)
+      return kept(key, error)
+    }
     const again = Effect.suspend(() => {
       if (owed.has(id) || owed.size >= maxOwed) return Effect.void
       owed.add(id)
       return Effect.retry(once, { schedule, while: isRetryable }).pipe(
         Effect.delay("1 second"),
-        Effect.catch((error) => kept(key, error)),
+        Effect.catch(givenUp),
         Effect.ensuring(Effect.sync(() => owed.delete(id))),
         Effect.forkIn(state.scope),
         Effect.asVoid
       )
     })
-    return Effect.catch(once, (error) => Effect.andThen(kept(key, error), isRetryable(error) ? again : Effect.void))
+    return Effect.suspend(() => {
+      ended.set(key.text, true)
+      return Effect.catch(once, (error) =>
+        isRetryable(error) ? Effect.andThen(kept(key, error), again) : givenUp(error)
+      )
+    })
   }
 
-  return { ask, settle }
+  let resuming = 0
+
+  /** Another write that came first is newer. An origin that cannot say is asked when the key is found again. */
+  const resumeNow = (found: Header.Header): Effect.Effect<void> =>
+    Effect.scoped(
+      Effect.flatMap(ask(found.key), ({ sighting }): Effect.Effect<void> => {
+        const { key } = found
+        if (sighting?._tag === "Holding") {
+          return Effect.catch(takeOver(sighting, found, attempts), (error) => {
+            if (error instanceof Conflict) return Effect.void
+            ended.delete(key.text)
+            return kept(key, error)
+          })
+        }
+        if (sighting === undefined || sighting._tag === "Skipped") ended.delete(key.text)
+        return Effect.void
+      })
+    )
+
+  const resume: Origination<E>["resume"] = (found) =>
+    Effect.clockWith((clock) => {
+      const { activities, scope } = state
+      const { createdAt, key } = found
+      if (store?.tier.capabilities.durable !== true || ended.get(key.text) === true || resuming >= maxResuming) {
+        return Effect.void
+      }
+      ended.set(key.text, true)
+      resuming += 1
+      const age = clock.currentTimeMillisUnsafe() - createdAt
+      return Effect.sleep(Math.min(settledWithin, Math.max(0, settledWithin - age))).pipe(
+        Effect.andThen(Effect.suspend(() => (activities.closed ? Effect.void : activities.during(resumeNow(found))))),
+        Effect.ensuring(Effect.sync(() => (resuming -= 1))),
+        Effect.forkIn(scope, { startImmediately: true }),
+        Effect.asVoid
+      )
+    })
+
+  return { ask, settle, resume }
 }
 
 const outcomeOf = (result: Result.Result<Sighting<unknown>, TierError>): Outcome => {

@@ -63,13 +63,17 @@ export const make = <E, O>(state: State, origination: Origination<O> | undefined
   const fly = (key: Key.Key, flight: Flown): Effect.Effect<void> =>
     Effect.flatMap(Lookup.blob(state, key), (sighting) =>
       sighting._tag === "Found"
-        ? foundAt(flight, sighting)
+        ? Effect.andThen(foundAt(flight, sighting), resuming(sighting.value.header))
         : sighting._tag === "Absent" && origination !== undefined
           ? Effect.scoped(
               Effect.flatten(leased(key, flight, sighting.steps, fromOrigin(key, flight, sighting.steps, origination)))
             )
           : orMake(key, flight, sighting)
     )
+
+  /** What an origin has given may still be there: who has stored it may have died. */
+  const resuming = (header: Header.Header): Effect.Effect<void> =>
+    origination === undefined || header.generation !== origin ? Effect.void : origination.resume(header)
 
   /**
    * Lets one node of the deployment do the work, where there are leases; the others find what has come of it. Answers what
