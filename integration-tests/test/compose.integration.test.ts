@@ -5,7 +5,10 @@ import { Redis } from "ioredis"
 import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
+import sharp from "sharp"
 import { DockerComposeEnvironment, Wait } from "testcontainers"
+import { eventually } from "./support/eventually.ts"
+import { png } from "./support/images.ts"
 
 const root = fileURLToPath(new URL("../../", import.meta.url))
 
@@ -38,13 +41,14 @@ const services = Effect.acquireRelease(
 )
 
 describe("docker-compose.test.yml", () => {
-  it.live("brings up Redis and S3 on loopback, and leaves nothing when it goes down", () =>
+  it.live("brings up two image servers over Redis and S3 on loopback, and leaves nothing when it goes down", () =>
     Effect.gen(function* () {
       yield* Effect.scoped(
         Effect.gen(function* () {
           const environment = yield* services
           const redis = environment.getContainer("redis-1")
           const s3 = environment.getContainer("s3-1")
+          const nodes = ["node-1-1", "node-2-1"].map((name) => environment.getContainer(name))
 
           const client = yield* Effect.acquireRelease(
             Effect.sync(() => new Redis(redis.getMappedPort(6379), "127.0.0.1")),
@@ -60,9 +64,33 @@ describe("docker-compose.test.yml", () => {
               credentials: { accessKeyId: "testkey", secretAccessKey: "testsecret" }
             }).send(new ListBucketsCommand({}))
           )
-          assert.deepStrictEqual(buckets.Buckets ?? [], [])
+          assert.deepStrictEqual(
+            buckets.Buckets?.map(({ Name }) => Name),
+            ["images"]
+          )
 
-          for (const container of [redis, s3]) {
+          const [one = "", other = ""] = nodes.map((node) => `http://127.0.0.1:${node.getMappedPort(8080)}`)
+          const authorization = "Bearer testtoken"
+          const at = (node: string, path: string, init: RequestInit = {}) =>
+            Effect.promise(() => fetch(node + path, { ...init, headers: { authorization } }))
+          const statusAt = (node: string, path: string) => Effect.map(at(node, path), ({ status }) => status)
+          const picture = yield* Effect.promise(() => png(600, 400))
+          assert.strictEqual(
+            (yield* at(one, "/images/hero", { method: "PUT", body: new Uint8Array(picture) })).status,
+            201
+          )
+          const image = yield* at(other, "/images/hero")
+          assert.strictEqual(image.headers.get("content-type"), "image/webp")
+          const thumb = yield* at(other, "/images/hero?preset=thumb")
+          const { width } = yield* Effect.promise(async () => sharp(await thumb.arrayBuffer()).metadata())
+          assert.strictEqual(width, 256)
+          assert.strictEqual((yield* at(other, "/images/hero", { method: "DELETE" })).status, 200)
+          yield* eventually(
+            "what one node has removed is gone from the other",
+            Effect.map(statusAt(one, "/images/hero"), (status) => status === 404)
+          )
+
+          for (const container of [redis, s3, ...nodes]) {
             assert.strictEqual(
               container.getLabels()["io.terrace.testkit.owner"],
               process.env["TERRACE_CONTAINER_OWNER"]
