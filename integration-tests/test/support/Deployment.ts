@@ -8,6 +8,7 @@ import * as S3Server from "@terrace/testkit/S3Server"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import { Redis } from "ioredis"
 import { join } from "node:path"
 import { eventually } from "./eventually.ts"
@@ -16,6 +17,8 @@ import { type Environment, startOn, temporaryDirectory, type TestServer } from "
 
 export interface Node {
   readonly server: TestServer
+  /** Begins anew on its data directory, after its process has ended; with the same proxies. */
+  readonly restart: Effect.Effect<Node, never, Scope.Scope>
   /** Between the node and Redis. */
   readonly redis: FaultProxy.FaultProxy
   /** Between the node and S3. */
@@ -41,18 +44,23 @@ const makeNode =
     Effect.gen(function* () {
       const toRedis = yield* FaultProxy.make({ port: redis.port })
       const toS3 = yield* FaultProxy.make({ port: s3.port })
+      const dataDir = join(yield* temporaryDirectory, "data")
       const before = yield* listeners(client)
-      const server = yield* startOn(join(yield* temporaryDirectory, "data"), {
-        ...common,
-        TERRACE_REDIS_URL: `redis://${toRedis.host}:${toRedis.port}`,
-        TERRACE_S3_ENDPOINT: `http://${toS3.host}:${toS3.port}`,
-        ...settings
-      })
+      const begin: Effect.Effect<Node, never, Scope.Scope> = Effect.map(
+        startOn(dataDir, {
+          ...common,
+          TERRACE_REDIS_URL: `redis://${toRedis.host}:${toRedis.port}`,
+          TERRACE_S3_ENDPOINT: `http://${toS3.host}:${toS3.port}`,
+          ...settings
+        }),
+        (server) => ({ server, redis: toRedis, s3: toS3, restart: begin })
+      )
+      const node = yield* begin
       yield* eventually(
         "the node listens to the others",
         Effect.map(listeners(client), (now) => now > before)
       )
-      return { server, redis: toRedis, s3: toS3 } satisfies Node
+      return node
     })
 
 /** Nodes that hear messages now. */

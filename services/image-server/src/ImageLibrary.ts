@@ -216,7 +216,8 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     precondition: Precondition<E>,
     write: (
       expected: Generation | "absent" | undefined,
-      current: Header.Header | undefined
+      current: Header.Header | undefined,
+      isLast: boolean
     ) => Effect.Effect<A, WE | Conflict>
   ): Effect.Effect<A, WE | Conflict | E | ReadError> => {
     const attempt = (left: number): Effect.Effect<A, WE | Conflict | E | ReadError> =>
@@ -224,7 +225,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
         const found = yield* current(id, { origin: precondition.isUnconditional !== true })
         const expected = yield* precondition(found)
         return yield* Effect.catchIf(
-          write(expected, found),
+          write(expected, found, left === 0),
           (error) => error instanceof Conflict && left > 0,
           () => attempt(left - 1)
         )
@@ -248,9 +249,13 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       const original: Chain.Draft = { bytes, contentType: `image/${master.sourceFormat}`, attributes: {} }
       return yield* alone(
         id,
-        conditionally(id, precondition, (expected, replaced) => {
+        conditionally(id, precondition, (asked, replaced, isLast) => {
+          // Who knows what he replaces removes its original too; nobody has to wait for that for ever.
+          const known = options.keepOriginal && !isLast ? (replaced?.generation ?? "absent") : undefined
           const storeMaster = Effect.map(
-            Effect.tap(masters.put(ImageKeys.master(id), draft, { expected }), ({ header }) => recorded(header)),
+            Effect.tap(masters.put(ImageKeys.master(id), draft, { expected: asked ?? known }), ({ header }) =>
+              recorded(header)
+            ),
             ({ header, tiers }) => ({
               header,
               tiers,
