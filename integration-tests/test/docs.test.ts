@@ -112,31 +112,33 @@ describe("documents", () => {
     })
   )
 
-  it.live("npm start builds and serves", () =>
-    Effect.gen(function* () {
-      const directory = yield* temporaryDirectory
-      const answer = yield* Effect.promise(async () => {
-        const child = spawn("npm", ["start"], {
-          cwd: root,
-          // A group of its own, so that ending it ends what npm has started too.
-          detached: true,
-          env: { ...process.env, TERRACE_PORT: "0", TERRACE_DATA_DIR: directory },
-          stdio: ["ignore", "pipe", "inherit"]
-        })
-        const ended = once(child, "close")
-        try {
-          for await (const line of createInterface(child.stdout)) {
-            const address = /message=listening address=(\S+)/.exec(line)?.[1]
-            if (address !== undefined) return (await fetch(`${address}/readyz`)).status
+  for (const options of [[], ["--", "--config", "packages/config/examples/embedded.yaml"]]) {
+    it.live(["npm start", ...options, "- builds and serves"].join(" "), () =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        const answer = yield* Effect.promise(async () => {
+          const child = spawn("npm", ["start", ...options], {
+            cwd: root,
+            // A group of its own, so that ending it ends what npm has started too.
+            detached: true,
+            env: { ...process.env, TERRACE_PORT: "0", TERRACE_DATA_DIR: directory },
+            stdio: ["ignore", "pipe", "inherit"]
+          })
+          const ended = once(child, "close")
+          try {
+            for await (const line of createInterface(child.stdout)) {
+              const address = /message=listening address=(\S+)/.exec(line)?.[1]
+              if (address !== undefined) return (await fetch(`${address}/readyz`)).status
+            }
+            return undefined
+          } finally {
+            if (child.pid !== undefined) process.kill(-child.pid, "SIGTERM")
+            await ended
           }
-          return undefined
-        } finally {
-          if (child.pid !== undefined) process.kill(-child.pid, "SIGTERM")
-          await ended
-        }
-      })
+        })
 
-      assert.strictEqual(answer, 200)
-    })
-  )
+        assert.strictEqual(answer, 200)
+      })
+    )
+  }
 })

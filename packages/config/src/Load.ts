@@ -77,7 +77,8 @@ export const decode = (source: Text | undefined, environment: Environment): Resu
   }
   // A key that is not there is wrong in a section that others may look into all the same.
   const isWrong = (path: Tree.Path) => wrong.some((problem) => Tree.isWithin(path, problem.path))
-  wrong.push(...Checks.check(tree, isWrong))
+  const shown = (path: Tree.Path) => Problem.foundAt(tree, path, false, origins)
+  wrong.push(...Checks.check(tree, { isWrong, shown }))
 
   const lines = new Set([...problems, ...wrong.map((problem) => wordsOf(problem, tree, origins))])
   return lines.size > 0 || Result.isFailure(decoded)

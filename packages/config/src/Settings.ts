@@ -14,6 +14,7 @@ import type { Form } from "./internal/Form.ts"
 import * as Layouts from "./internal/layouts.ts"
 import type { Environment } from "./internal/Substitution.ts"
 import * as Tree from "./internal/Tree.ts"
+import * as Uses from "./internal/Uses.ts"
 import * as TierConfig from "./TierConfig.ts"
 
 // -----------------------------------------------------------------------------
@@ -76,28 +77,25 @@ const exactlyOne = (tiers: ReadonlyArray<string>, what: string, key: string): Bi
     : { _tag: "NotOne", found: tiers.length === 0 ? "none" : tiers.join(" and "), expected: what }
 }
 
-const tiersOf = (tree: unknown, type: string) =>
-  Object.keys(Tree.sectionAt(tree, ["tiers"])).filter((tier) => Checks.typeOf(tree, tier) === type)
-
-const memory = (key: string) => (tree: unknown) => exactlyOne(tiersOf(tree, "memory"), "one memory tier", key)
+const memory = (key: string) => (tree: unknown) => exactlyOne(Uses.tiersOfType(tree, "memory"), "one memory tier", key)
 
 const storeOf = (type: string, key: string) => (tree: unknown) => {
-  const store = Checks.storeIn(tree)
-  const tiers = tiersOf(tree, type).filter((tier) => tier === store)
+  const store = Uses.storeIn(tree)
+  const tiers = Uses.tiersOfType(tree, type).filter((tier) => tier === store)
   return exactlyOne(tiers, `a tier of the type ${type} as the store of masters`, key)
 }
 
 const diskCache = (key: string) => (tree: unknown) => {
-  const store = Checks.storeIn(tree)
+  const store = Uses.storeIn(tree)
   return exactlyOne(
-    tiersOf(tree, "filesystem").filter((tier) => tier !== store),
+    Uses.tiersOfType(tree, "filesystem").filter((tier) => tier !== store),
     "one filesystem tier that is a cache",
     key
   )
 }
 
 const everyDisk = (key: string) => (tree: unknown) => {
-  const tiers = tiersOf(tree, "filesystem")
+  const tiers = Uses.tiersOfType(tree, "filesystem")
   return tiers.length === 0
     ? exactlyOne(tiers, "a filesystem tier", key)
     : paths(...tiers.map((tier) => ["tiers", tier, key]))

@@ -89,10 +89,10 @@ redis: { url: "http://:topsecret@there" }
 tiers:
   memory: { type: memory }
   s3: { type: s3, bucket: b, credentials: { accessKeyId: "my secret", secretAccessKey: "my secret" } }
-chains: { masters: { store: s3 }, variants: { caches: [memory] } }
+chains: { masters: { store: s3 }, variants: { caches: [memory, "\${MISPLACED}"] } }
 `
     const problems = problemsOf(text, { MISPLACED: "topsecret" })
-    assert.strictEqual(problems.length, 6)
+    assert.strictEqual(problems.length, 7)
     assert.include(problems.join("\n"), 'images.quality: found what "${MISPLACED}" stands for')
     assert.notMatch(problems.join("\n"), /top ?secret|my secret/)
   })
@@ -238,7 +238,7 @@ describe("tiers and chains", () => {
     const chains = "{ masters: { store: a }, variants: { caches: [b] } }"
     const two = (a: string, b: string) => wrong(withTiers(`a: { type: s3, ${a} }\nb: { type: s3, ${b} }`, chains))
     assert.deepStrictEqual(two("bucket: images", "bucket: images, prefix: b/"), [
-      'tiers.b.prefix: found "b/", which begins like the one of a or the other way round, expected prefixes of which none begins another, in one bucket, for example b/'
+      'tiers.b.prefix: found "b/", which does not tell its objects from those of a, expected prefixes of which none begins another, in one bucket, for example b/'
     ])
     assert.strictEqual(two("bucket: images, prefix: a/", "bucket: images, prefix: a/b/").length, 1)
     assert.strictEqual(two("bucket: images", "bucket: images").length, 1)
@@ -267,6 +267,22 @@ describe("what needs Redis", () => {
       [`tiers.small.type: found redis, but there is no redis, ${expected}`]
     )
     assert.deepStrictEqual(wrong("{ catalog: off, legacy: no, bus: false, leases: off }"), [])
+  })
+
+  it("has room for its largest image", () => {
+    const of = (options: string) =>
+      wrong(
+        withTiers(
+          `${disk}\na: { type: redis, ${options} }`,
+          "{ masters: { store: disk, caches: [a] }, variants: {} }",
+          "redis: { url: 'redis://r' }"
+        )
+      )
+    assert.deepStrictEqual(of("maxBytes: 1MiB, maxBytesUnderWay: 1MB"), [
+      'tiers.a.maxBytesUnderWay: found "1MB", expected at least maxBytes, 1048576 bytes, for example 64MiB'
+    ])
+    assert.strictEqual(of("maxBytesUnderWay: 262143").length, 1)
+    assert.deepStrictEqual(of("maxBytesUnderWay: 262144"), [])
   })
 
   it("has a prefix for each tier", () => {
