@@ -2,13 +2,23 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import * as Fixtures from "@terrace/testkit/Fixtures"
 import * as Deferred from "effect/Deferred"
+import type { TierError } from "@terrace/core/TierError"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs"
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync
+} from "node:fs"
 import { hostname } from "node:os"
 import * as FilesystemTier from "../src/FilesystemTier.ts"
 import * as LockFile from "../src/internal/LockFile.ts"
@@ -281,6 +291,34 @@ describe("the lock of a store", () => {
       assert.strictEqual((yield* Effect.flip(tier.put(blob))).reason._tag, "Unavailable")
       assert.isFalse(existsSync(root))
     })
+  )
+
+  it.effect(
+    "of a cache neither: while it is out of reach nothing is said to be absent, and nothing to be removed",
+    () =>
+      Effect.gen(function* () {
+        const parent = yield* directory
+        const root = `${parent}/mount`
+        const tier = yield* tierIn({ root, role: "cache" })
+        yield* tier.put(blob)
+        const { key } = blob.header
+        renameSync(root, `${parent}/away`)
+        for (const inItsPlace of [() => undefined, () => writeFileSync(root, "")]) {
+          inItsPlace()
+          const calls: ReadonlyArray<Effect.Effect<unknown, TierError>> = [
+            tier.get(key),
+            tier.head(key),
+            tier.remove(key, 9),
+            tier.removeGroup(key.group, 9)
+          ]
+          for (const call of calls) assert.strictEqual((yield* Effect.flip(call)).reason._tag, "Unavailable")
+        }
+        rmSync(root)
+        renameSync(`${parent}/away`, root)
+
+        assert.strictEqual((yield* tier.get(key))._tag, "Hit")
+        assert.strictEqual((yield* tier.remove(key, 9))._tag, "Removed")
+      })
   )
 })
 

@@ -38,7 +38,7 @@ export const start = (settings: Settings): Effect.Effect<Started, StartError, Fi
     yield* Root.prepare(fs, settings)
     const usage = yield* Effect.mapError(UsageFile.read({ fs, settings }), Root.startError(root))
     if (role === "cache" && usage?.role === "store") return yield* Effect.fail(isStore(root))
-    const writer = role === "cache" ? WriterLock.none : yield* lock(fs, root)
+    const writer = role === "cache" ? WriterLock.none(fs, root) : yield* lock(fs, root)
 
     const changed = Latch.makeUnsafe()
     const ledger = new Ledger(() => changed.openUnsafe())

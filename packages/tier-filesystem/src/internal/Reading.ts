@@ -18,7 +18,7 @@ type Whole = Extract<Lookup.Found, { readonly _tag: "Whole" }>
 
 /**
  * Finds a blob to serve; undefined: there is none. A damaged one is set aside: a cache then has none, a store says so
- * once, since it may have been the only copy. A store says that it has none only while its directory is there.
+ * once, since it may have been the only copy. That there is none is said only while the directory is there.
  */
 const find = (
   disk: Disk,

@@ -20,8 +20,15 @@ export interface WriterLock {
   readonly present: Effect.Effect<void, TierError.Unavailable>
 }
 
-/** For a cache, whose directory may be shared and whose misses prove nothing. */
-export const none: WriterLock = { held: Effect.void, present: Effect.void }
+/**
+ * For a cache, whose directory may be shared. Its misses prove nothing, but that it has nothing to remove must be true: a
+ * copy that was out of reach, and not dropped, would be served when the directory is back.
+ */
+export const none = (fs: FileSystem.FileSystem, root: string): WriterLock => ({
+  held: Effect.void,
+  // The dot, since a file may be in its place.
+  present: Effect.mapError(fs.access(`${root}/.`), unavailable)
+})
 
 const lost = new TierError.Unavailable({
   cause: new Error("the lock of the store directory is lost: it was removed, taken over, or the mount is gone; restart")
