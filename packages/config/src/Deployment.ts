@@ -155,7 +155,7 @@ const deliveryMode = Form.oneOf(["proxy", "redirect"])
 export const deliveryFields = {
   mode: withDefault(deliveryMode, "proxy", {
     meaning:
-      "How large images reach clients: through this server (`proxy`), or by a redirect to the CDN or to a signed URL of the bucket (`redirect`).",
+      "How large images reach clients: through this server, or by a redirect to the CDN or to a signed URL of the bucket.",
     example: "redirect"
   }),
   above: withDefault(Form.byteSize(0), "1MiB", {
@@ -164,7 +164,7 @@ export const deliveryFields = {
   }),
   expiry: withDefault(Form.periodWithin("1 second", "7 days"), "5 minutes", {
     meaning: "How long a signed URL is good for.",
-    example: "15 minutes"
+    example: "1 hour"
   }),
   cdnUrl: optional(Form.publicUrl, {
     meaning: "Address of a CDN in front of the bucket: redirects go there, without a signature.",

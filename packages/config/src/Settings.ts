@@ -64,6 +64,14 @@ const withRedis =
   (tree: unknown) =>
     Tree.isSection(Tree.get(tree, ["redis"])) ? paths(path) : none
 
+/** In a section that is of use for what lies in a bucket only. */
+const withBucket =
+  (...path: ReadonlyArray<string>) =>
+  (tree: unknown): Binding =>
+    Uses.tiersOfType(tree, "s3").length > 0
+      ? paths(path)
+      : { _tag: "NotOne", found: "none", expected: "a tier of the type s3" }
+
 /** In a section that may be `on` or `off` as a whole. */
 const inSwitchable = (section: string, key: string) => (tree: unknown) => {
   const value = Tree.get(tree, [section])
@@ -144,7 +152,7 @@ const bucket = define("TERRACE_S3_BUCKET", "tiers.<store>.bucket", s3Fields.buck
     "S3 bucket that keeps the masters, for any number of nodes; without a file, the data directory is a cache then. Credentials as the AWS SDK finds them, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
 })
 
-/** What is said of a bucket: without one, and without a file, it is said of nothing. */
+/** What is said of the bucket of the masters: without one, and without a file, it is said of nothing. */
 const ofBucket = [
   define("TERRACE_S3_ENDPOINT", "tiers.<store>.endpoint", s3Fields.endpoint, storeOf("s3", "endpoint")),
   define("TERRACE_S3_REGION", "tiers.<store>.region", s3Fields.region, storeOf("s3", "region"), {
@@ -152,6 +160,8 @@ const ofBucket = [
   }),
   define("TERRACE_S3_PREFIX", "tiers.<store>.prefix", s3Fields.prefix, storeOf("s3", "prefix"))
 ]
+
+const cdnUrl = define("TERRACE_CDN_URL", "delivery.cdnUrl", deliveryFields.cdnUrl, withBucket("delivery", "cdnUrl"))
 
 const definitions: ReadonlyArray<Definition> = [
   define("TERRACE_HOST", "server.host", serverFields.host, at("server", "host"), {
@@ -218,7 +228,7 @@ const definitions: ReadonlyArray<Definition> = [
   define("TERRACE_DELIVERY", "delivery.mode", deliveryFields.mode, at("delivery", "mode")),
   define("TERRACE_DELIVERY_ABOVE", "delivery.above", deliveryFields.above, at("delivery", "above")),
   define("TERRACE_DELIVERY_EXPIRY", "delivery.expiry", deliveryFields.expiry, at("delivery", "expiry")),
-  define("TERRACE_CDN_URL", "delivery.cdnUrl", deliveryFields.cdnUrl, at("delivery", "cdnUrl"))
+  cdnUrl
 ]
 
 /** Every variable, in the order of the documentation. */
@@ -273,7 +283,7 @@ export const override = (source: unknown, environment: Environment, file: string
     if (Option.isNone(form.read(text))) {
       const found = form.isSecret ? "cannot be used as it is" : `is ${JSON.stringify(text.slice(0, 100))}`
       problems.push(`${name} ${found}: expected ${definition.expected}, for example ${example}`)
-    } else if (isOwnLayout && !isBucketNamed && ofBucket.includes(definition)) {
+    } else if (isOwnLayout && !isBucketNamed && [...ofBucket, cdnUrl].includes(definition)) {
       problems.push(
         `${name} is set, but ${bucket.name} is not: expected the name of a bucket, for example ${bucket.example}`
       )

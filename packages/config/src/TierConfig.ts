@@ -161,7 +161,7 @@ export const s3Fields = {
       "Address under which clients reach the server, where that is not `endpoint`: presigned URLs begin with it.",
     example: "https://images.example.com"
   }),
-  cdnUrl: optional(Form.httpUrl, {
+  cdnUrl: optional(Form.publicUrl, {
     meaning: "Address of a CDN that serves this bucket. Without it, `delivery.cdnUrl`.",
     example: "https://cdn.example.com"
   })

@@ -251,6 +251,23 @@ describe("tiers and chains", () => {
   })
 })
 
+describe("a CDN", () => {
+  it("serves a bucket", () => {
+    assert.deepStrictEqual(wrong("delivery: { cdnUrl: 'https://cdn.example.com' }"), [
+      'delivery.cdnUrl: found "https://cdn.example.com", but no tier is a bucket, expected a tier of the type s3, whose objects the CDN serves, or none, for example tiers.bucket: { type: s3, bucket: my-images }'
+    ])
+    assert.deepStrictEqual(problemsOf("server: { port: 1 }", { TERRACE_CDN_URL: "https://cdn.example.com" }), [
+      "TERRACE_CDN_URL is set, but TERRACE_S3_BUCKET is not: expected the name of a bucket, for example my-images"
+    ])
+    assert.deepStrictEqual(
+      problemsOf(withTiers(`${memory}\n${disk}`, usual), { TERRACE_CDN_URL: "https://cdn.example.com" }),
+      [
+        "TERRACE_CDN_URL is set, but terrace.yaml has none to apply it to: expected a tier of the type s3, or the value in the file, for example delivery.cdnUrl: https://cdn.example.com"
+      ]
+    )
+  })
+})
+
 describe("what needs Redis", () => {
   it("is refused without it, if it is said to be on", () => {
     const expected = "expected redis.url, which it needs, for example redis: { url: redis://127.0.0.1:6379 }"

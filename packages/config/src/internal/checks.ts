@@ -53,6 +53,21 @@ const redis: Check = ({ isWrong, tree }) => {
   }))
 }
 
+/** A CDN serves what lies in a bucket. */
+const cdn: Check = ({ shown, tree }) => {
+  const path: Tree.Path = ["delivery", "cdnUrl"]
+  return Tree.get(tree, path) === undefined || Uses.tiersOfType(tree, "s3").length > 0
+    ? []
+    : [
+        {
+          path,
+          found: `${shown(path)}, but no tier is a bucket`,
+          expected: "a tier of the type s3, whose objects the CDN serves, or none",
+          example: "tiers.bucket: { type: s3, bucket: my-images }"
+        }
+      ]
+}
+
 /** A read counts for the largest image: with less room, none would begin. */
 const roomInRedis: Check = ({ shown, tree }) =>
   Uses.tiersOfType(tree, "redis").flatMap((tier): ReadonlyArray<Problem> => {
@@ -68,18 +83,6 @@ const roomInRedis: Check = ({ shown, tree }) =>
 /** Whether a part that may be on, off or written out is on. */
 export const isOn = (value: unknown): boolean =>
   Tree.isSection(value) || (Tree.isScalar(value) && Option.getOrUndefined(Form.onOff.read(String(value))) === true)
-
-const cdn: Check = ({ tree }) =>
-  Tree.get(tree, ["delivery", "cdnUrl"]) !== undefined && Uses.tiersOfType(tree, "s3").length === 0
-    ? [
-        {
-          path: ["delivery", "cdnUrl"],
-          found: "an address, but there is no bucket",
-          expected: "a tier of the type s3, whose objects it serves",
-          example: "https://cdn.example.com, and tiers: { s3: { type: s3, bucket: my-images } }"
-        }
-      ]
-    : []
 
 /** A server that other machines reach needs a token. */
 const exposure: Check = ({ isWrong, shown, tree }) => {
