@@ -445,6 +445,28 @@ layer(RedisServer.layer(), { excludeTestServices: true, timeout: 120_000 })("Red
     )
   )
 
+  it.effect("that sends an old record slowly sends what others wait for all the same", () =>
+    withNode((node) =>
+      Effect.gen(function* () {
+        const [hero = Buffer.alloc(0)] = yield* Effect.promise(OldRecords.heroes)
+        yield* write(node, "old", OldRecords.record(hero))
+        yield* put("kept", yield* image(60, 40))
+        // Ten seconds for the record, were it waited for so long.
+        yield* node.proxy.set({ toClient: { bytesPerSecond: Math.ceil(hero.byteLength / 7) } })
+        const reader = yield* Effect.forkChild(get("old"))
+        yield* eventually(
+          "Redis has read the record",
+          Effect.map(calls(node, "getrange"), ([now = 0]) => now > 0)
+        )
+
+        // A removal that Redis does not confirm within five seconds is refused.
+        assert.strictEqual((yield* remove("kept")).status, 200)
+        assert.isUndefined(reader.pollUnsafe())
+        yield* Fiber.interrupt(reader)
+      })
+    )
+  )
+
   it.effect("hung holds up neither images in tiers nor uploads, and its answers are bounded in time", () =>
     withNode((node) =>
       Effect.gen(function* () {

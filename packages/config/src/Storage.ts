@@ -46,6 +46,8 @@ export interface Storage {
 /** What nodes share besides the store. */
 export interface Shared {
   readonly connection: RedisConnection.Connection
+  /** A connection of its own for old records: on another, messages and leases would wait behind megabytes. Undefined: switched off. */
+  readonly legacy: RedisConnection.Connection | undefined
   /** Undefined: switched off. */
   readonly bus: Bus | undefined
   /** Undefined: switched off. */
@@ -111,12 +113,13 @@ const tierOf = (opened: ReadonlyMap<string, Opened>, { tier }: ChainConfig.Link)
 }
 
 const shared = (
-  { bus, leases }: Deployment,
+  { bus, leases, legacy, redis }: Deployment,
   connection: RedisConnection.Connection
-): Effect.Effect<Shared, never, Scope.Scope> =>
+): Effect.Effect<Shared, RedisConnection.StartError, Scope.Scope> =>
   Effect.gen(function* () {
     return {
       connection,
+      legacy: legacy === "off" || redis === undefined ? undefined : yield* RedisConnection.make(redis),
       bus: bus ? yield* RedisBus.make() : undefined,
       leases: leases ? yield* RedisLeases.make() : undefined
     }

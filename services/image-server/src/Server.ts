@@ -52,13 +52,13 @@ const presetOf = ({ delivery, ...config }: PresetConfig): ImageLibrary.ServedPre
 })
 
 /** What Redis has of images: old records, the catalog. */
-const recordsIn = (connection: RedisConnection.Connection, deployment: Deployment, budget: RequestBody.Budget) =>
+const recordsIn = (shared: Storage.Shared, deployment: Deployment, budget: RequestBody.Budget) =>
   Effect.gen(function* () {
     const { catalog, legacy } = deployment
     const maxImageBytes = deployment.limits.uploadBytes
     const maxRecordBytes = Upload.maxJsonBytes(maxImageBytes)
     const engine = yield* Images.Images
-    const old = legacy === "off" ? undefined : yield* Records.make({ maxImageBytes, maxRecordBytes })
+    const old = shared.legacy && (yield* on(shared.legacy)(Records.make({ maxImageBytes, maxRecordBytes })))
     const origin: ImageLibrary.OriginOf | undefined =
       old &&
       ((originals) =>
@@ -72,9 +72,12 @@ const recordsIn = (connection: RedisConnection.Connection, deployment: Deploymen
     const records =
       catalog === "off"
         ? undefined
-        : Catalog.recordsOf(yield* ImageCatalog.make({ ttl: Duration.seconds(catalog.ttl) }))
+        : Catalog.recordsOf(yield* on(shared.connection)(ImageCatalog.make({ ttl: Duration.seconds(catalog.ttl) })))
     return { origin, records }
-  }).pipe(Effect.provideService(RedisConnection.RedisConnection, connection))
+  })
+
+const on = (connection: RedisConnection.Connection) =>
+  Effect.provideService(RedisConnection.RedisConnection, connection)
 
 /** How images leave the storage of a deployment, beside the library that is made of it. */
 class Outlet extends Context.Service<Outlet, Delivery.Delivery>()("@terrace/image-server/Server/Outlet") {}
@@ -99,7 +102,7 @@ const library = (deployment: Deployment, budget: RequestBody.Budget) =>
         presets: new Map(Object.entries(deployment.presets).map(([name, preset]) => [name, presetOf(preset)])),
         bus: shared?.bus,
         leases: shared?.leases,
-        ...(shared === undefined ? {} : yield* recordsIn(shared.connection, deployment, budget))
+        ...(shared === undefined ? {} : yield* recordsIn(shared, deployment, budget))
       })
       return Context.make(ImageLibrary.ImageLibrary, images).pipe(Context.add(Outlet, delivery))
     })
