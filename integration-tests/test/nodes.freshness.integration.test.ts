@@ -142,8 +142,8 @@ layer(Deployment.layer({ TERRACE_REVALIDATE_AFTER: "1 hour" }), { excludeTestSer
 
     it.effect("a node that was away compares what its disk has kept, before it serves it", () =>
       Effect.gen(function* () {
-        const { a, another } = yield* Deployment.Deployment
-        const node = yield* another()
+        const { a, twoMore } = yield* Deployment.Deployment
+        const [node] = yield* twoMore()
         const [before = Buffer.alloc(0), after = Buffer.alloc(0)] = yield* pictures
         for (const id of ["kept_same", "kept_replaced", "kept_removed"]) {
           yield* put(a, id, before)
@@ -165,15 +165,15 @@ layer(Deployment.layer({ TERRACE_REVALIDATE_AFTER: "1 hour" }), { excludeTestSer
       "a node that is cut off from Redis, or whose Redis hangs, serves nothing older than revalidateAfter",
       () =>
         Effect.gen(function* () {
-          const { a, another } = yield* Deployment.Deployment
+          const { a, twoMore } = yield* Deployment.Deployment
           const all = yield* pictures
-          const without = (id: string, cutOff: (node: Deployment.Node) => Effect.Effect<void, unknown>) =>
+          const [cutOff, hung] = yield* twoMore({ TERRACE_REVALIDATE_AFTER: "1 second" })
+          const without = (node: Deployment.Node, id: string, redis: Effect.Effect<void, unknown>) =>
             Effect.gen(function* () {
-              const node = yield* another({ TERRACE_REVALIDATE_AFTER: "1 second" })
               yield* put(a, id, all[0] ?? Buffer.alloc(0))
               yield* warm(node, id)
 
-              yield* cutOff(node)
+              yield* redis
 
               for (let turn = 1; turn < all.length; turn++) {
                 const { etag } = yield* put(a, id, all[turn] ?? Buffer.alloc(0))
@@ -193,9 +193,10 @@ layer(Deployment.layer({ TERRACE_REVALIDATE_AFTER: "1 hour" }), { excludeTestSer
               )
             })
 
-          // One after the other until each listens, which is how it is known that it does.
-          yield* without("cut_off", (node) => node.redis.down)
-          yield* without("hung", (node) => node.redis.set({ blackHole: true }))
+          yield* Effect.all(
+            [without(cutOff, "cut_off", cutOff.redis.down), without(hung, "hung", hung.redis.set({ blackHole: true }))],
+            { concurrency: 2 }
+          )
         })
     )
 

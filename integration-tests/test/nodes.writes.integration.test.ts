@@ -122,9 +122,9 @@ layer(Deployment.layer({ TERRACE_REVALIDATE_AFTER: "1 hour", TERRACE_KEEP_ORIGIN
 
   it.effect("that were acknowledged are there when the node that took them is killed right after", () =>
     Effect.gen(function* () {
-      const { another, b } = yield* Deployment.Deployment
+      const { b, twoMore } = yield* Deployment.Deployment
       const [one = Buffer.alloc(0), two = Buffer.alloc(0)] = yield* pictures
-      const victim = yield* another()
+      const [victim] = yield* twoMore()
       yield* put(victim, "survivor", one)
       yield* put(victim, "removed", one)
       for (const id of ["survivor", "removed"]) assert.strictEqual((yield* get(b, id)).status, 200)

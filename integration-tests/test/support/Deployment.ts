@@ -28,8 +28,8 @@ export interface Node {
 export interface Nodes {
   readonly a: Node
   readonly b: Node
-  /** One more, with settings of its own, as long as the scope. */
-  readonly another: ReturnType<typeof makeNode>
+  /** Two more, with settings of their own, as long as the scope. */
+  readonly twoMore: ReturnType<typeof opener>
   /** A client that goes past the proxies, to see and to change what is there. */
   readonly redis: Redis
   /** Names of all objects of the bucket. */
@@ -38,14 +38,13 @@ export interface Nodes {
 
 export class Deployment extends Context.Service<Deployment, Nodes>()("test/Deployment") {}
 
-const makeNode =
+const opener =
   (common: Environment, redis: { readonly port: number }, s3: { readonly port: number }, client: Redis) =>
-  (settings: Environment = {}) =>
-    Effect.gen(function* () {
+  (settings: Environment = {}) => {
+    const open = Effect.gen(function* () {
       const toRedis = yield* FaultProxy.make({ port: redis.port })
       const toS3 = yield* FaultProxy.make({ port: s3.port })
       const dataDir = join(yield* temporaryDirectory, "data")
-      const before = yield* listeners(client)
       const begin: Effect.Effect<Node, never, Scope.Scope> = Effect.map(
         startOn(dataDir, {
           ...common,
@@ -55,13 +54,18 @@ const makeNode =
         }),
         (server) => ({ server, redis: toRedis, s3: toS3, restart: begin })
       )
-      const node = yield* begin
-      yield* eventually(
-        "the node listens to the others",
-        Effect.map(listeners(client), (now) => now > before)
-      )
-      return node
+      return yield* begin
     })
+    return Effect.gen(function* () {
+      const before = yield* listeners(client)
+      const two = yield* Effect.all([open, open], { concurrency: 2 })
+      yield* eventually(
+        "the nodes listen to the others",
+        Effect.map(listeners(client), (now) => now >= before + 2)
+      )
+      return two
+    })
+  }
 
 /** Nodes that hear messages now. */
 const listeners = (redis: Redis) => Effect.promise(async () => Number((await redis.pubsub("NUMSUB", "terrace:bus"))[1]))
@@ -99,12 +103,13 @@ const make = (settings: Environment) =>
       AWS_SECRET_ACCESS_KEY: s3Server.secretAccessKey,
       ...settings
     }
-    const another = makeNode(environment, redisServer, s3Server, redis)
+    const twoMore = opener(environment, redisServer, s3Server, redis)
+    const [a, b] = yield* twoMore()
     const objects = Effect.promise(async () => {
       const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket: bucket }))
       return Contents.map(({ Key = "" }) => Key)
     })
-    return Deployment.of({ a: yield* another(), b: yield* another(), another, redis, objects })
+    return Deployment.of({ a, b, twoMore, redis, objects })
   })
 
 /** Two nodes with the same settings, and what they share, in containers. */
