@@ -66,10 +66,15 @@ export const decode = (source: Text | undefined, environment: Environment): Resu
   const substituted = substitute(parsed.success, environment)
   if (substituted.tree === undefined) return refuse(file, substituted.problems)
   const { problems, tree, variables } = Settings.override(substituted.tree, environment, file)
-  const origins: Problem.Origins = { file, variables, substituted: substituted.values }
+  const isReplaced = isSet({ variables })
+  const origins: Problem.Origins = {
+    file,
+    variables,
+    substituted: substituted.values.filter(({ path }) => !isReplaced(path))
+  }
 
   // What the environment says in its place is not missed.
-  const wrong = substituted.problems.filter(({ path }) => !isSet(path, origins))
+  const wrong = substituted.problems.filter(({ path }) => !isReplaced(path))
   const decoded = decodeDeployment(tree)
   if (Result.isFailure(decoded)) {
     const isNew = ({ path }: Problem.Problem) => !wrong.some((other) => Tree.isWithin(path, other.path))
@@ -101,12 +106,14 @@ const decodeDeployment = Schema.decodeUnknownResult(Deployment.Deployment, {
 
 /** Where there is no file, the environment is all that people know of. */
 const wordsOf = (problem: Problem.Problem, tree: unknown, origins: Problem.Origins): string =>
-  origins.file === undefined && Tree.format(problem.path) === "server.token" && !isSet(problem.path, origins)
+  origins.file === undefined && Tree.format(problem.path) === "server.token" && !isSet(origins)(problem.path)
     ? `TERRACE_TOKEN is not set, but TERRACE_HOST is ${JSON.stringify(Tree.textAt(tree, ["server", "host"]))}: expected ${Checks.tokenOrLoopback}, for example TERRACE_HOST=127.0.0.1`
     : Problem.format(problem, origins)
 
-const isSet = (path: Tree.Path, { variables }: Problem.Origins): boolean =>
-  variables.some((variable) => Tree.format(variable.path) === Tree.format(path))
+const isSet =
+  ({ variables }: Pick<Problem.Origins, "variables">) =>
+  (path: Tree.Path): boolean =>
+    variables.some((variable) => Tree.format(variable.path) === Tree.format(path))
 
 // -----------------------------------------------------------------------------
 // The file

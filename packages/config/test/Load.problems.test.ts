@@ -85,16 +85,27 @@ presets: { card: { fit: covr } }
     const text = `
 server: { token: "top secret" }
 images: { quality: "\${MISPLACED}" }
-redis: { url: "http://:topsecret@there" }
+redis: { url: "http://:topsecret@\${HOST}" }
 tiers:
   memory: { type: memory }
   s3: { type: s3, bucket: b, credentials: { accessKeyId: "my secret", secretAccessKey: "my secret" } }
 chains: { masters: { store: s3 }, variants: { caches: [memory, "\${MISPLACED}"] } }
 `
-    const problems = problemsOf(text, { MISPLACED: "topsecret" })
+    const problems = problemsOf(text, { MISPLACED: "topsecret", HOST: "there" })
     assert.strictEqual(problems.length, 7)
     assert.include(problems.join("\n"), 'images.quality: found what "${MISPLACED}" stands for')
     assert.notMatch(problems.join("\n"), /top ?secret|my secret/)
+  })
+})
+
+describe("a value that the environment replaces", () => {
+  it("is told as the environment has it, whatever the file puts there", () => {
+    assert.deepStrictEqual(problemsOf("server:\n  port: ${A:-80}", { TERRACE_PORT: "eighty" }), [
+      'TERRACE_PORT is "eighty": expected a whole number from 0 to 65535, for example 8080'
+    ])
+    assert.deepStrictEqual(problemsOf("server:\n  token: my ${A}", { A: "a", TERRACE_TOKEN: "my secret" }), [
+      "TERRACE_TOKEN cannot be used as it is: expected letters, digits and -._~+/= without blanks (RFC 6750), for example 3f9c2a7e51d84b06"
+    ])
   })
 })
 
@@ -102,6 +113,9 @@ describe("text that cannot be read", () => {
   it("is told with the line, and without what stands there", () => {
     assert.deepStrictEqual(wrong("a: 1\nb: 2\na: 3"), [
       "found text that cannot be read (duplicate key 'a' at line 3), expected YAML"
+    ])
+    assert.deepStrictEqual(wrong("server:\n  token: *topsecret"), [
+      "found text that cannot be read (unknown YAML alias …), expected YAML"
     ])
     assert.deepStrictEqual(wrong(`"a\\nb": 1\n"a\\nb": 2`), [
       "found text that cannot be read (duplicate key 'a b' at line 2), expected YAML"

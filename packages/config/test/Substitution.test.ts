@@ -37,7 +37,7 @@ describe("${NAME}", () => {
     assert.strictEqual(server.token && Redacted.value(server.token), "aGVsbG8=")
     assert.strictEqual(images.quality, 85)
     assert.deepStrictEqual(problemsOf("server:\n  token: ${TOKEN}", { TOKEN: "a\nimages:\n  quality: 1" }), [
-      'terrace.yaml: server.token: found what "${TOKEN}" stands for, expected letters, digits and -._~+/= without blanks (RFC 6750), for example 3f9c2a7e51d84b06'
+      "terrace.yaml: server.token: found a value that is not shown, expected letters, digits and -._~+/= without blanks (RFC 6750), for example 3f9c2a7e51d84b06"
     ])
   })
 

@@ -18,7 +18,7 @@ export interface Origins {
   readonly file: string | undefined
   /** Values that environment variables have set. */
   readonly variables: ReadonlyArray<{ readonly path: Tree.Path; readonly name: string; readonly example: string }>
-  /** Values that variables were put into, as the file has them. */
+  /** Values that variables were put into, as the file has them, and that no other variable has replaced. */
   readonly substituted: ReadonlyArray<{ readonly path: Tree.Path; readonly text: string }>
 }
 
@@ -37,12 +37,12 @@ export const ofValue = (tree: unknown, path: Tree.Path, doc: Doc, origins: Origi
 /** What stands there, without what may be secret: also what came out of a variable may be. */
 export const foundAt = (tree: unknown, path: Tree.Path, isSecret: boolean, origins: Origins): string => {
   const value = Tree.get(tree, path)
-  const substituted = origins.substituted.find((entry) => Tree.format(entry.path) === Tree.format(path))
-  if (substituted !== undefined) return `what ${JSON.stringify(substituted.text.slice(0, 100))} stands for`
   if (value === undefined) return "nothing"
   if (Array.isArray(value)) return "a list"
   if (Tree.isSection(value)) return "keys below it"
   if (isSecret) return "a value that is not shown"
+  const substituted = origins.substituted.find((entry) => Tree.format(entry.path) === Tree.format(path))
+  if (substituted !== undefined) return `what ${JSON.stringify(substituted.text.slice(0, 100))} stands for`
   return JSON.stringify(typeof value === "string" ? value.slice(0, 100) : value)
 }
 

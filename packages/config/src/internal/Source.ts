@@ -30,11 +30,13 @@ const yaml = (text: string) =>
     catch: (error) => ({ found: whatYamlSays(error), expected: "YAML" })
   })
 
-/** What the parser says without quoting values: the kind of trouble, a key, a line. */
-const whatYamlSays = (error: unknown): string =>
-  error instanceof SyntaxError && error.message.length < 200
-    ? `text that cannot be read (${lowerFirst(error.message)})`
-    : "text that cannot be read"
+/** What the parser says without quoting values: the kind of trouble, a line, which key stands twice. */
+const whatYamlSays = (error: unknown): string => {
+  const message = error instanceof SyntaxError && error.message.length < 200 ? error.message : undefined
+  if (message === undefined) return "text that cannot be read"
+  const said = message.startsWith("Duplicate key") ? message : message.replaceAll(/'[^']{2,}'/g, "…")
+  return `text that cannot be read (${lowerFirst(said)})`
+}
 
 /** As part of a sentence, on one line: a key may have line breaks. */
 const lowerFirst = (text: string) => `${text.slice(0, 1).toLowerCase()}${text.slice(1)}`.replaceAll(/\s+/g, " ")
