@@ -4,13 +4,13 @@ import * as RedisServer from "@terrace/testkit/RedisServer"
 import * as S3Server from "@terrace/testkit/S3Server"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
 import { Redis } from "ioredis"
 import { execFile } from "node:child_process"
 import { readdir, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
+import { until } from "./support/eventually.ts"
 import { example, refusal, startConfigured } from "./support/ConfiguredServer.ts"
 import { bytesOf, jsonOf, send, Server } from "./support/Http.ts"
 import { png } from "./support/images.ts"
@@ -42,12 +42,8 @@ const client = (server: TestServer, token?: string) => {
   }
 }
 
-/** Waits until something is so, which it must be within ten seconds. */
 const eventually = <A, E, R>(look: Effect.Effect<A, E, R>, expected: NoInfer<A>) =>
-  Effect.repeat(look, {
-    until: (found) => found === expected,
-    schedule: Schedule.max([Schedule.spaced("20 millis"), Schedule.recurs(500)])
-  }).pipe(Effect.tap((found) => Effect.sync(() => assert.strictEqual(found, expected))))
+  until(`is ${String(expected)}`, look, (found) => found === expected)
 
 const redisClient = Effect.gen(function* () {
   const { url } = yield* RedisServer.RedisServer

@@ -16,7 +16,7 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
+import { until } from "./support/eventually.ts"
 import { follow } from "./support/Bucket.ts"
 import { png } from "./support/images.ts"
 
@@ -73,12 +73,9 @@ const setup = Effect.gen(function* () {
 const urlOf = ({ body }: HttpServerResponse): string =>
   body._tag === "Uint8Array" ? JSON.parse(Buffer.from(body.body).toString()).url : assert.fail(body._tag)
 
-/** Waits until a variant that was made lies in the bucket, which it must within ten seconds. */
+/** Waits until a variant that was made lies in the bucket. */
 const eventually = <A, E, R>(effect: Effect.Effect<A | undefined, E, R>) =>
-  Effect.repeat(effect, {
-    until: (answer) => answer !== undefined,
-    schedule: Schedule.max([Schedule.spaced("20 millis"), Schedule.recurs(500)])
-  })
+  until("lies in the bucket", effect, (answer) => answer !== undefined)
 
 layer(Layer.merge(S3Server.layer(), Images.layer()), { excludeTestServices: true, timeout: 120_000 })(
   "variants in a bucket",

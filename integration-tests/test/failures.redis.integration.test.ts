@@ -10,7 +10,7 @@ import type * as Scope from "effect/Scope"
 import * as Backends from "./support/Backends.ts"
 import { Server } from "./support/Http.ts"
 import { png } from "./support/images.ts"
-import { until } from "./support/Polling.ts"
+import { until } from "./support/eventually.ts"
 import { refusal } from "./support/TestServer.ts"
 
 const { get, operate, put, recordOf, remove, statusOf, writeRecord } = Backends

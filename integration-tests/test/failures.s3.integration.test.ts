@@ -11,7 +11,7 @@ import sharp from "sharp"
 import * as Backends from "./support/Backends.ts"
 import { jsonOf, send, Server } from "./support/Http.ts"
 import { png } from "./support/images.ts"
-import { until } from "./support/Polling.ts"
+import { until } from "./support/eventually.ts"
 import { refusal } from "./support/TestServer.ts"
 
 const { get, operate, put, recordOf, remove, statusOf, storedTag, tiersOf, writeRecord } = Backends

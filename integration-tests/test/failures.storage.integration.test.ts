@@ -10,7 +10,7 @@ import { join } from "node:path"
 import * as Backends from "./support/Backends.ts"
 import { send, Server } from "./support/Http.ts"
 import { jpeg, png } from "./support/images.ts"
-import { until } from "./support/Polling.ts"
+import { until } from "./support/eventually.ts"
 
 const { get, put, remove, statusOf, tiersOf } = Backends
 
