@@ -259,6 +259,12 @@ const driven = (script: Script, makeChain: World.MakeChain, time: Time): Effect.
       const idle = yield* Effect.forkChild(chain.idle, { startImmediately: true })
       if (idle.pollUnsafe() === undefined) broken.push("at rest nothing runs")
     }
+    // Who finds what an origin has given finishes what another process has left to do, behind the answer.
+    if (hasOrigin(script)) {
+      for (const key of keys) {
+        for (const { chain } of processes) yield* inTime(Effect.andThen(Effect.orDie(chain.get(key)), chain.idle))
+      }
+    }
     for (const key of keys) {
       const answered = yield* Effect.forEach(processes, ({ chain }) =>
         Effect.map(
