@@ -10,7 +10,7 @@ import { temporaryDirectory } from "./support/TestServer.ts"
 
 const { get, put, statusOf } = Backends
 
-const kills = 4
+const kills = 3
 const lanes = 4
 
 layer(Backends.backends, { excludeTestServices: true, timeout: 120_000 })("a process that is killed", (it) => {

@@ -2,10 +2,17 @@
  * Servers whose masters are in a bucket, beside a Redis. A proxy that can be made to fail lies before each of the two; the
  * test itself goes past it.
  */
-import { HeadObjectCommand, ListMultipartUploadsCommand, ListObjectsV2Command, S3Client } from "@aws-sdk/client-s3"
+import {
+  CopyObjectCommand,
+  HeadObjectCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+  S3Client
+} from "@aws-sdk/client-s3"
 import * as FaultProxy from "@terrace/testkit/FaultProxy"
 import * as RedisServer from "@terrace/testkit/RedisServer"
 import * as S3Server from "@terrace/testkit/S3Server"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -34,8 +41,33 @@ export interface Deployment {
   readonly start: (environment: Environment, dataDir?: string) => Effect.Effect<TestServer, never, Scope.Scope>
 }
 
-/** Both backends, for all tests of a file. */
-export const backends = Layer.merge(S3Server.layer(), RedisServer.layer({ config: { "enable-debug-command": "yes" } }))
+/** A server with a bucket of its own, from which images come into the buckets of tests. */
+class Nursery extends Context.Service<Nursery, { readonly server: TestServer; readonly bucket: string }>()(
+  "test/Nursery"
+) {}
+
+const nursery = Effect.gen(function* () {
+  const s3 = yield* S3Server.S3Server
+  const bucket = yield* s3.createBucket
+  const server = yield* startOn(join(yield* temporaryDirectory, "data"), environmentOf(s3, bucket))
+  return { server, bucket }
+})
+
+/** What tells a server of a bucket. */
+const environmentOf = ({ accessKeyId, endpoint, secretAccessKey }: S3Server.S3, bucket: string) => ({
+  TERRACE_S3_BUCKET: bucket,
+  TERRACE_S3_ENDPOINT: endpoint,
+  AWS_ACCESS_KEY_ID: accessKeyId,
+  AWS_SECRET_ACCESS_KEY: secretAccessKey,
+  // What is under test is not how long an encoder thinks.
+  TERRACE_EFFORT: "0"
+})
+
+/** Both backends, and a nursery, for all tests of a file. */
+export const backends = Layer.mergeAll(
+  Layer.provideMerge(Layer.effect(Nursery, nursery), S3Server.layer()),
+  RedisServer.layer({ config: { "enable-debug-command": "yes" } })
+)
 
 export const deployment: Effect.Effect<Deployment, never, S3Server.S3Server | RedisServer.RedisServer | Scope.Scope> =
   Effect.gen(function* () {
@@ -57,14 +89,7 @@ export const deployment: Effect.Effect<Deployment, never, S3Server.S3Server | Re
     yield* Effect.promise(() => redis.flushall())
     const toS3 = yield* FaultProxy.make({ host: server.host, port: server.port })
     const toRedis = yield* FaultProxy.make({ port })
-    const direct = {
-      TERRACE_S3_BUCKET: bucket,
-      TERRACE_S3_ENDPOINT: endpoint,
-      AWS_ACCESS_KEY_ID: accessKeyId,
-      AWS_SECRET_ACCESS_KEY: secretAccessKey,
-      // What is under test is not how long an encoder thinks.
-      TERRACE_EFFORT: "0"
-    }
+    const direct = environmentOf(server, bucket)
     const alone = { ...direct, TERRACE_S3_ENDPOINT: `http://${toS3.host}:${toS3.port}` }
     return {
       bucket,
@@ -82,14 +107,22 @@ export const deployment: Effect.Effect<Deployment, never, S3Server.S3Server | Re
     } satisfies Deployment
   }).pipe(Effect.orDie)
 
-/** Puts images into the bucket that no other server has seen. */
-export const seed = ({ direct, start }: Deployment, images: Readonly<Record<string, Uint8Array>>) =>
-  Effect.scoped(
-    Effect.flatMap(start(direct), (server) =>
-      Effect.forEach(Object.entries(images), ([id, body]) => put(id, body), { concurrency: 4 }).pipe(
-        Effect.provideService(Server, server)
-      )
-    )
+/** Puts images into the bucket that no server of this deployment has seen. */
+export const seed = ({ bucket, s3 }: Deployment, images: Readonly<Record<string, Uint8Array>>) =>
+  Effect.flatMap(Nursery, (from) =>
+    Effect.forEach(
+      Object.entries(images),
+      ([id, body]) =>
+        Effect.andThen(
+          put(id, body),
+          Effect.promise(() =>
+            s3.send(
+              new CopyObjectCommand({ Bucket: bucket, Key: `${id}/master`, CopySource: `${from.bucket}/${id}/master` })
+            )
+          )
+        ),
+      { concurrency: 4, discard: true }
+    ).pipe(Effect.provideService(Server, from.server))
   )
 
 // -----------------------------------------------------------------------------
