@@ -1,10 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
 import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
 import * as Bus from "../src/Bus.ts"
 import * as Chain from "../src/Chain.ts"
+import * as Key from "../src/Key.ts"
 import * as Origin from "../src/Origin.ts"
 import type { Header } from "../src/Header.ts"
 import type { Tier } from "../src/Tier.ts"
@@ -273,6 +275,56 @@ describe("an origin", () => {
       })
     )
   }
+
+  for (const isGone of [false, true]) {
+    it.effect(
+      `that has changed, and did not answer then, ${isGone ? "takes its new content along if the key was removed meanwhile" : "lets go of its new content once it answers again"}`,
+      () =>
+        Effect.gen(function* () {
+          const { chain, source, store } = yield* setup(once)
+          source.beforeMake = Effect.sync(() => {
+            // The second content is being made: what was made of the first is stored.
+            if (source.calls.make === 2) source.failing = unavailable
+            else source.contents.set(key.text, "another")
+          })
+          yield* chain.get(key)
+          yield* chain.idle
+          assert.strictEqual(yield* stored(store.tier), "made of another")
+          assert.isTrue(source.contents.has(key.text))
+          if (isGone) source.contents.delete(key.text)
+
+          source.failing = undefined
+          yield* TestClock.adjust("2 minutes")
+          yield* chain.idle
+
+          assert.isFalse(source.contents.has(key.text))
+          assert.strictEqual(yield* stored(store.tier), isGone ? "Miss" : "made of another")
+        })
+    )
+  }
+
+  it.effect("that is owed too much at once is asked again for what is found later", () =>
+    Effect.gen(function* () {
+      const keys = Array.from({ length: 1_001 }, (_, index) => Key.makeUnsafe(`image-${index}`, "master"))
+      const { chain, memory, source } = yield* setup(Object.fromEntries(keys.map(({ text }) => [text, "base64"])))
+      for (const each of keys) {
+        source.beforeMake = Effect.sync(() => (source.failing = unavailable))
+        yield* chain.get(each)
+        yield* chain.idle
+        source.failing = undefined
+      }
+      yield* TestClock.adjust("2 minutes")
+      yield* chain.idle
+      assert.strictEqual(source.contents.size, 1)
+
+      source.beforeMake = Effect.void
+      for (const each of keys) yield* memory.tier.remove(each, Number.MAX_SAFE_INTEGER)
+      yield* chain.get(keys[1_000] ?? key)
+      yield* chain.idle
+
+      assert.strictEqual(source.contents.size, 0)
+    }).pipe(Effect.provide(Logger.layer([])))
+  )
 
   it.effect("that has changed meanwhile has its new content stored in the place of the old, and lets go of that", () =>
     Effect.gen(function* () {

@@ -82,6 +82,7 @@ interface Sighted {
 const nothing: Sighting = { _tag: "Nothing" }
 const letGo: Sighting = { _tag: "LetGo" }
 const busy: Sighting = { _tag: "Skipped", why: "busy" }
+const absent: Sighted = { sighting: nothing, drop: Effect.void }
 const released: Release = { _tag: "Released" }
 const gone: Release = { _tag: "Gone" }
 
@@ -102,7 +103,7 @@ export const make = ({
   const sight = (id: string): Effect.Effect<Sighted, TierError> =>
     Effect.gen(function* () {
       const record = yield* records.read(id)
-      if (record === undefined) return { sighting: nothing, drop: Effect.void }
+      if (record === undefined) return absent
       const { image, metadata } = yield* patient.decode(record)
       return image === undefined
         ? { sighting: letGo, drop: Effect.void }
@@ -150,9 +151,14 @@ export const make = ({
         const after = LegacyRecord.compacted(metadata, ImageAttributes.factsOf(stored))
         const outcome = takeBack === undefined ? "changed" : yield* records.compact(id, before, after)
         if (outcome === "compacted") return released
-        const now = outcome === "gone" ? nothing : (yield* sight(id)).sighting
+        const { drop, sighting: now } = outcome === "gone" ? absent : yield* sight(id)
         if (now._tag === "Holding") {
-          return { _tag: "Changed", holding: inPlaceOf(stored.digest, takeBack ?? Effect.void, now) } satisfies Release
+          // No scope pays for it: it is held no longer than it takes to make its master.
+          const briefly = { ...now, make: Effect.ensuring(now.make, drop) }
+          return {
+            _tag: "Changed",
+            holding: inPlaceOf(stored.digest, takeBack ?? Effect.void, briefly)
+          } satisfies Release
         }
         // Without an image in it, it is what another node, or an upload, has left there.
         if (now._tag !== "Nothing") return released

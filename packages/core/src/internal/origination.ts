@@ -47,6 +47,17 @@ export interface Origination<E> {
   readonly resume: (found: Header.Header) => Effect.Effect<void>
 }
 
+/** How far an origin's content has been taken over. */
+interface Work<E> {
+  holding: Holding<E>
+  /** What was made of it. */
+  stored: Header.Header
+  /** Times that it may be taken over, with this one. */
+  left: number
+  /** That was in the store before the origin was read, so whoever removes the key from both removes it. */
+  wasThere: boolean
+}
+
 /** Times that the content of an origin may change while it is being taken over. */
 const attempts = 3
 
@@ -110,18 +121,10 @@ export const make = <E>(
       return Effect.logWarning(`stored, but still kept by ${origin.name} key=${key.text}`, why)
     })
 
-  /**
-   * Has the origin let go of what the store has. `wasThere`: the blob was in the store before the origin was read, so whoever
-   * removes the key from both removes it.
-   */
-  const release = (
-    holding: Holding<E>,
-    stored: Header.Header,
-    left: number,
-    wasThere = false
-  ): Effect.Effect<void, OriginError<E> | WriteError> =>
+  /** Has the origin let go of what the store has. Called again after a failure, it goes on from where it has got to. */
+  const release = (work: Work<E>): Effect.Effect<void, OriginError<E> | WriteError> =>
     Effect.suspend(() => {
-      const { key } = stored
+      const { holding, stored, wasThere } = work
       const { release: letGo } = holding
       if (letGo === undefined || store?.tier.capabilities.durable !== true) return Effect.void
       return Effect.gen(function* () {
@@ -133,12 +136,12 @@ export const make = <E>(
             member.counters.removed += 1
             return
           case "Gone":
-            if (!wasThere) yield* remove(key, { expected: stored.generation })
+            if (!wasThere) yield* remove(stored.key, { expected: stored.generation })
             return
           case "Changed":
-            return left <= 1
-              ? yield* kept(key, "it changes too often")
-              : yield* takeOver(released.holding, stored, left - 1)
+            if (work.left <= 1) return yield* kept(stored.key, "it changes too often")
+            yield* takeOver(work, released.holding)
+            return yield* release(work)
         }
       }).pipe(
         // Another write came first, and is newer.
@@ -149,19 +152,20 @@ export const make = <E>(
       )
     })
 
-  /** Stores what the origin has in the place of what is stored, unless it is the same, and has it let go. */
+  /** Stores what the origin has in the place of what is stored, unless it is the same. */
   const takeOver = Effect.fnUntraced(function* (
-    holding: Holding<E>,
-    stored: Header.Header,
-    left: number
+    work: Work<E>,
+    holding: Holding<E>
   ): Effect.fn.Return<void, OriginError<E> | WriteError> {
-    const { generation, key } = stored
+    const { generation, key } = work.stored
     const draft = yield* Producing.draft(state, key, holding.make)
     const digester = new Header.Digester()
     digester.update(draft.bytes)
-    const isSame = digester.verifies(stored)
-    const { header } = isSame ? { header: stored } : yield* put(key, draft, { expected: generation })
-    yield* release(holding, header, left, isSame)
+    const isSame = digester.verifies(work.stored)
+    if (!isSame) work.stored = (yield* put(key, draft, { expected: generation })).header
+    work.holding = holding
+    work.wasThere = isSame
+    work.left -= 1
   })
 
   /** Keys of which this process has seen to it that the origin lets go, or does so now. */
@@ -170,9 +174,13 @@ export const make = <E>(
   /** What is being let go of in the background, by key and digest. */
   const owed = new Set<string>()
 
-  const settle: Origination<E>["settle"] = (holding, stored) => {
-    const { digest, key } = stored
-    const once = release(holding, stored, attempts)
+  const settle: Origination<E>["settle"] = (holding, stored) =>
+    finish({ holding, stored, left: attempts, wasThere: false })
+
+  /** Has the origin let go, now or in the background. Never fails. */
+  const finish = (work: Work<E>): Effect.Effect<void> => {
+    const { digest, key } = work.stored
+    const once = release(work)
     const id = `${key.text} ${digest}`
     /** It is asked once more when the key is found again. */
     const givenUp = (error: unknown) => {
@@ -180,7 +188,11 @@ export const make = <E>(
       return kept(key, error)
     }
     const again = Effect.suspend(() => {
-      if (owed.has(id) || owed.size >= maxOwed) return Effect.void
+      if (owed.has(id)) return Effect.void
+      if (owed.size >= maxOwed) {
+        ended.delete(key.text)
+        return Effect.void
+      }
       owed.add(id)
       return Effect.retry(once, { schedule, while: isRetryable }).pipe(
         Effect.delay("1 second"),
@@ -206,10 +218,14 @@ export const make = <E>(
       Effect.flatMap(ask(found.key), ({ sighting }): Effect.Effect<void> => {
         const { key } = found
         if (sighting?._tag === "Holding") {
-          return Effect.catch(takeOver(sighting, found, attempts), (error) => {
-            if (error instanceof Conflict) return Effect.void
-            ended.delete(key.text)
-            return kept(key, error)
+          const work: Work<E> = { holding: sighting, stored: found, left: attempts + 1, wasThere: true }
+          return Effect.matchEffect(takeOver(work, sighting), {
+            onSuccess: () => finish(work),
+            onFailure: (error) => {
+              if (error instanceof Conflict) return Effect.void
+              ended.delete(key.text)
+              return kept(key, error)
+            }
           })
         }
         if (sighting === undefined || sighting._tag === "Skipped") ended.delete(key.text)
