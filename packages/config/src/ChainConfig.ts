@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import * as Form from "./internal/Form.ts"
 import {
   annotationsOf,
+  annotationsOfMissing,
   codec,
   defaulting,
   type Doc,
@@ -141,9 +142,14 @@ export const Variants = section("Variants, which can be made again.", {
   caches: defaulting(caches, [])
 })
 
+const missing = (keys: string, example: string) =>
+  annotationsOfMissing({ ...plain, meaning: "", expected: `keys below it (${keys})`, example })
+
 export const Chains = section("Which tiers hold what, and in which order they are asked.", {
-  masters: Masters,
-  variants: Variants
+  masters: Masters.pipe(
+    Schema.annotateKey(missing("caches, store, revalidateAfter", "masters: { caches: [memory], store: disk }"))
+  ),
+  variants: Variants.pipe(Schema.annotateKey(missing("caches", "variants: { caches: [memory] }")))
 })
 export type Chains = typeof Chains.Type
 

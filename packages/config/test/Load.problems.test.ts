@@ -71,6 +71,15 @@ presets: { card: { fit: covr } }
     ])
   })
 
+  it("is told which of the two chains is missing, and what it looks like", () => {
+    assert.deepStrictEqual(wrong(withTiers(`${memory}\n${disk}`, "{ masters: { caches: [memory], store: disk } }")), [
+      "chains.variants: found nothing, expected keys below it (caches), for example variants: { caches: [memory] }"
+    ])
+    assert.deepStrictEqual(wrong(withTiers(memory, "{ variants: { caches: [memory] } }")), [
+      "chains.masters: found nothing, expected keys below it (caches, store, revalidateAfter), for example masters: { caches: [memory], store: disk }"
+    ])
+  })
+
   it("is told which types of tiers there are", () => {
     assert.deepStrictEqual(wrong(withTiers(`${memory}\n${disk}\nx: { type: ftp }\ny: 5\nz: { maxBytes: 1 }`, usual)), [
       'tiers.x.type: found "ftp", expected one of memory, filesystem, s3, redis, for example filesystem',
@@ -123,6 +132,16 @@ describe("text that cannot be read", () => {
     assert.deepStrictEqual(wrong("server:\n  port: 80\n token: topsecret"), [
       "found text that cannot be read (unexpected indentation of 1 spaces at line 3), expected YAML"
     ])
+  })
+
+  it("is told to have variables in quotes between braces, which YAML takes for its own", () => {
+    for (const text of ["server: { port: 0, token: ${TOKEN} }", "server: {token: ${TOKEN}}"]) {
+      assert.match(
+        wrong(text)[0] ?? "",
+        /^found text that cannot be read \(.*\), expected YAML, with quotes around \$\{NAME\} between \{ and \}, for example \{ token: "\$\{TOKEN\}" \}$/
+      )
+    }
+    assert.strictEqual(deploymentOf('server: { token: "${TOKEN}" }', { TOKEN: "3f9c2a7e" }).server.port, 8080)
   })
 
   it("is JSON where the name says so, each key once", () => {

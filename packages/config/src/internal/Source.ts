@@ -27,8 +27,16 @@ export const parse = (name: string, text: string): Result.Result<unknown, Unread
 const yaml = (text: string) =>
   Result.try({
     try: () => Yaml.parse(text),
-    catch: (error) => ({ found: whatYamlSays(error), expected: "YAML" })
+    catch: (error) => ({
+      found: whatYamlSays(error),
+      expected: isUnquoted(text)
+        ? 'YAML, with quotes around ${NAME} between { and }, for example { token: "${TOKEN}" }'
+        : "YAML"
+    })
   })
+
+/** Whether the brace of a variable stands where YAML takes it for one of its own. */
+const isUnquoted = (text: string): boolean => /[{,][^"'\n{}]*:\s*\$\{/.test(text)
 
 /** What the parser says without quoting values: the kind of trouble, a line, which key stands twice. */
 const whatYamlSays = (error: unknown): string => {

@@ -156,6 +156,9 @@ export const annotationsOf = (doc: Doc): { readonly description: string } => {
   return annotations
 }
 
+/** What people are told where the key is missing, and editors, who see what belongs there, are not. */
+export const annotationsOfMissing = (doc: Doc): Readonly<Record<string, unknown>> => ({ [key]: doc })
+
 /** What is said of the schema, if anything. */
 export const docIn = (annotations: SchemaAST.AST["annotations"]): Doc | undefined =>
   annotations?.[key] as Doc | undefined
