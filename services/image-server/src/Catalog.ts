@@ -44,6 +44,9 @@ export interface Options {
   readonly alone: <A, E>(id: string, effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
 }
 
+/** Names it in errors, as the records of `@terrace/legacy-base64/Catalog` do. */
+export const catalogName = "catalog"
+
 /** Records that may wait to be written; what is beyond that is told in the log, and written with the next upload. */
 const maxPending = 10_000
 
@@ -63,7 +66,7 @@ export const recordsOf = (catalog: ImageCatalog): Records => ({
       (error) =>
         error._tag === "TierError"
           ? error
-          : new TierError({ tier: "catalog", operation: "put", reason: new Unknown({ cause: error }) })
+          : new TierError({ tier: catalogName, operation: "put", reason: new Unknown({ cause: error }) })
     ),
   remove: catalog.remove,
   elsewhere: (id) =>
@@ -90,7 +93,11 @@ export const make = ({ alone, current, records }: Options): Effect.Effect<Catalo
         duration,
         orElse: () =>
           Effect.fail(
-            new TierError({ tier: "catalog", operation, reason: new TimedOut({ millis: Duration.toMillis(duration) }) })
+            new TierError({
+              tier: catalogName,
+              operation,
+              reason: new TimedOut({ millis: Duration.toMillis(duration) })
+            })
           )
       })
 

@@ -19,6 +19,7 @@ import type { PresignError } from "@terrace/tier-s3/Presign"
 import type { ImageError } from "@terrace/image/ImageError"
 import * as Schema from "effect/Schema"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import { catalogName } from "./Catalog.ts"
 import type { InvalidId, InvalidQuery } from "./ImageUrl.ts"
 import type { UnusableRecord } from "./LegacyOrigin.ts"
 import type { InvalidUpload, UploadTooLarge } from "./Upload.ts"
@@ -144,7 +145,8 @@ export const fromError = (error: RouteError): Problem => {
   }
 }
 
-const fromTierError = ({ reason }: TierError): Problem => {
+const fromTierError = ({ reason, tier }: TierError): Problem => {
+  if (tier === catalogName) return of("unavailable", "the record of the image cannot be reached now")
   switch (reason._tag) {
     case "BadCursor":
       return of(

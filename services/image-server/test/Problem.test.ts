@@ -38,6 +38,12 @@ describe("Problem", () => {
     for (const error of unknown) assert.deepStrictEqual(answerTo(error), { status: 503, retryAfter: "5" })
   })
 
+  it("does not blame the store for a record that cannot be reached", () => {
+    const error = new TierError({ tier: "catalog", operation: "remove", reason: new TimedOut({ millis: 5_000 }) })
+    assert.strictEqual(Problem.fromError(error).detail, "the record of the image cannot be reached now")
+    assert.deepStrictEqual(answerTo(error), { status: 503, retryAfter: "5" })
+  })
+
   it("says nothing of causes", () => {
     const { detail } = Problem.fromError(atStore(new Unavailable({ cause: new Error("EIO /var/lib/terrace") })))
     assert.notInclude(detail, "terrace")
