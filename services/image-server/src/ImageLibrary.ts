@@ -174,6 +174,7 @@ export interface VariantOf {
 interface Ceiling {
   readonly upTo: Generation
   readonly tiers: ReadonlyArray<Chain.TierReceipt>
+  readonly removed: Header.Header | undefined
 }
 
 type VariantError = ReadError | MasterChanged | TierError
@@ -328,11 +329,19 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       const conditional = yield* conditionally(
         id,
         precondition,
-        (expected): Effect.Effect<Ceiling | undefined, WriteError> =>
+        (expected, stored): Effect.Effect<Ceiling | undefined, WriteError> =>
           typeof expected === "number"
-            ? Effect.map(masters.remove(ImageKeys.master(id), { expected }), ({ tiers }) => ({ upTo: expected, tiers }))
+            ? Effect.map(masters.remove(ImageKeys.master(id), { expected }), ({ tiers }) => ({
+                upTo: expected,
+                tiers,
+                removed: stored
+              }))
             : Effect.undefined
       )
+      // That of an old record is younger than its master.
+      if (origin !== undefined && conditional?.removed !== undefined) {
+        yield* Originals.forgetRemoved(originals, id, conditional.removed)
+      }
       const rest = yield* masters.removeGroup(id, { upTo: conditional?.upTo })
       const made = yield* variants.removeGroup(id)
       return { masters: conditional?.tiers ?? rest.tiers, variants: made.tiers }

@@ -56,12 +56,16 @@ export const storing = <A>(
 /** Whether a write that failed so has certainly left the store as it was. */
 const isNothingWritten = (error: WriteError): boolean => error._tag !== "TierError" || !error.isUnknownOutcome
 
-/** Removes the original of a master that one of this digest has replaced. */
+/** Removes the original of a master that was removed, unless it is that of an upload which came after. */
+export const forgetRemoved = (originals: Chain.Chain, id: string, removed: Header): Effect.Effect<void> =>
+  forgetReplaced(originals, id, removed, undefined)
+
+/** Removes the original of a master that one of this digest has replaced; undefined: that none has. */
 export const forgetReplaced = (
   originals: Chain.Chain,
   id: string,
   replaced: Header | undefined,
-  digest: string
+  digest: string | undefined
 ): Effect.Effect<void> => {
   if (replaced === undefined || replaced.digest === digest) return Effect.void
   // The original of an upload was put before its master, that of an old record after it.

@@ -189,6 +189,22 @@ describe("the original of an old record", () => {
     )
   }
 
+  it.live("goes when the image is removed on the condition that it is the one which was seen", () =>
+    run(
+      Effect.gen(function* () {
+        const { finish, here, names, texts, there } = yield* setup()
+        texts.set("hero", recordOf(yield* png(20)))
+        yield* here.master("hero")
+        yield* finish
+        assert.lengthOf(yield* names, 2)
+
+        yield* there.remove("hero", (current) => Effect.succeed(current?.generation))
+
+        assert.deepStrictEqual(yield* names, [])
+      })
+    )
+  )
+
   it.live("stays when an upload has the same master", () =>
     run(
       Effect.gen(function* () {
