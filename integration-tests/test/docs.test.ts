@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import { Redis } from "ioredis"
 import { execFile, spawn } from "node:child_process"
 import { once } from "node:events"
-import { access, readFile, writeFile } from "node:fs/promises"
+import { access, readdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
@@ -41,6 +41,15 @@ describe("documents", () => {
       const named = Array.from(paths, ([, path]) => path ?? "")
       assert.isAbove(named.length, 5)
       for (const path of named) yield* Effect.promise(() => access(join(root, path)))
+    })
+  )
+
+  it.live("README.md names every package", () =>
+    Effect.gen(function* () {
+      const readme = yield* document("README.md")
+      for (const name of yield* Effect.promise(() => readdir(join(root, "packages")))) {
+        assert.include(readme, `| [\`@terrace/${name}\`](packages/${name})`)
+      }
     })
   )
 

@@ -183,12 +183,13 @@ const definitions: ReadonlyArray<Definition> = [
   ),
   define("TERRACE_DISK_MAX_BYTES", "tiers.<disk cache>.maxBytes", filesystemFields.maxBytes, diskCache("maxBytes"), {
     default: Layouts.onDisk.tiers.variants.maxBytes,
-    meaning: "Budget of the disk cache of variants; when it is used up, the coldest are dropped.",
+    meaning:
+      "Budget of the disk cache, which holds variants, and masters too where a bucket keeps them; when it is used up, the coldest are dropped.",
     example: "5GiB"
   }),
   define("TERRACE_DISK_MAX_AGE", "tiers.<disk cache>.maxAge", filesystemFields.maxAge, diskCache("maxAge"), {
     default: Layouts.onDisk.tiers.variants.maxAge,
-    meaning: "Age from which the disk cache drops variants; 0 keeps them whatever their age."
+    meaning: "Age from which the disk cache drops what it holds; 0 keeps it whatever its age."
   }),
   define("TERRACE_SWEEP_EVERY", "tiers.<every disk>.sweepEvery", filesystemFields.sweepEvery, everyDisk("sweepEvery")),
   define("TERRACE_KEEP_ORIGINAL", "images.keepOriginal", imagesFields.keepOriginal, at("images", "keepOriginal")),
