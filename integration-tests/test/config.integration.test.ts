@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { until } from "./support/eventually.ts"
 import { example, refusal, startConfigured } from "./support/ConfiguredServer.ts"
-import { bytesOf, jsonOf, send, Server } from "./support/Http.ts"
+import { bytesOf, jsonOf, problemOf, send, Server } from "./support/Http.ts"
 import { png } from "./support/images.ts"
 import * as OldRecords from "./support/OldRecords.ts"
 import { temporaryDirectory, type TestServer } from "./support/TestServer.ts"
@@ -216,6 +216,44 @@ it.layer(servers, { excludeTestServices: true, timeout: "120 seconds" })("exampl
     })
   )
 
+  it.effect("old records and the catalog are switched apart; a removed image never comes back from its record", () =>
+    Effect.gen(function* () {
+      const redis = yield* redisClient
+      const { url } = yield* RedisServer.RedisServer
+      const has = (id: string) => Effect.promise(async () => (await redis.exists(OldRecords.keyOf(id))) === 1)
+      const write = (id: string) =>
+        Effect.promise(async () => OldRecords.write(redis, id, OldRecords.record(await png(40, 30))))
+      const start = (parts: string) =>
+        Effect.gen(function* () {
+          const directory = yield* temporaryDirectory
+          const path = join(directory, "terrace.yaml")
+          const text = `{ dataDir: "\${IMAGES}", server: { port: "\${PORT}" }, redis: { url: "\${REDIS_URL}" }, ${parts} }`
+          yield* Effect.promise(() => writeFile(path, text))
+          return client(yield* startConfigured(path, { IMAGES: join(directory, "data"), REDIS_URL: url }))
+        })
+
+      const legacyOnly = yield* start("catalog: off")
+      yield* Effect.andThen(write("apart_a"), write("apart_b"))
+      assert.strictEqual(yield* legacyOnly.get("apart_a"), "made")
+      assert.strictEqual((yield* legacyOnly.remove("apart_b")).record, true)
+      assert.deepStrictEqual([yield* has("apart_b"), yield* legacyOnly.get("apart_b")], [false, 404])
+      assert.strictEqual(yield* legacyOnly.put("apart_new", yield* picture), 201)
+      assert.isFalse(yield* has("apart_new"))
+
+      const catalogOnly = yield* start("legacy: off")
+      yield* write("apart_c")
+      assert.strictEqual(yield* catalogOnly.get("apart_c"), 404)
+      assert.strictEqual(yield* catalogOnly.put("apart_new", yield* picture), 201)
+      yield* eventually(has("apart_new"), true)
+
+      const neither = yield* start("legacy: off, catalog: off")
+      assert.strictEqual(yield* neither.get("apart_c"), 404)
+      assert.strictEqual(yield* neither.put("apart_d", yield* picture), 201)
+      assert.isUndefined((yield* neither.remove("apart_c")).record)
+      assert.deepStrictEqual([yield* has("apart_c"), yield* has("apart_d")], [true, false])
+    })
+  )
+
   it.effect("a bucket that is not there stops the start in one line, which never shows the key", () =>
     Effect.gen(function* () {
       const { url } = yield* RedisServer.RedisServer
@@ -279,6 +317,30 @@ describe("--config", () => {
 
       const other = { IMAGES: join(directory, "other"), TERRACE_MAX_UPLOAD_BYTES: "1 kB" }
       assert.strictEqual(yield* client(yield* startConfigured(path, other)).put("bottle", image), 413)
+    })
+  )
+
+  it.live("says the limits of uploads and of variants", () =>
+    Effect.gen(function* () {
+      const { directory, path } = yield* withFile(
+        "terrace.yaml",
+        `dataDir: \${IMAGES}
+server:
+  port: \${PORT}
+limits: { inputPixels: 20000, outputSide: 100 }
+presets: { wide: { width: 120, enlarge: on }, small: { width: 10 } }
+`
+      )
+      const server = yield* startConfigured(path, { IMAGES: join(directory, "data") })
+      const asked = (at: string, init?: RequestInit) =>
+        Effect.flatMap(Effect.provideService(send(at, init), Server, server), problemOf)
+      const { get, put } = client(server)
+      const large = new Uint8Array(yield* Effect.promise(() => png(200, 101)))
+
+      assert.strictEqual(yield* asked("/images/large", { method: "PUT", body: large }), "too-many-pixels")
+      assert.strictEqual(yield* put("dot", yield* Effect.promise(() => png(100, 100))), 201)
+      assert.strictEqual(yield* asked("/images/dot?preset=wide"), "too-many-pixels")
+      assert.strictEqual(yield* get("dot?preset=small"), "made")
     })
   )
 

@@ -79,6 +79,12 @@ export const recordsOf = (catalog: ImageCatalog): Records => ({
     )
 })
 
+/**
+ * Records that go with their image, and are never written: for old records without a catalog. A removed image would come
+ * back from a record that stays.
+ */
+export const removalsOf = (records: Records): Records => ({ ...records, write: () => Effect.void })
+
 export const make = ({ alone, current, records }: Options): Effect.Effect<Catalog, never, Scope.Scope> =>
   Effect.gen(function* () {
     const pending = new Set<string>()

@@ -69,11 +69,10 @@ const recordsIn = (shared: Storage.Shared, deployment: Deployment, budget: Reque
           budget,
           maxRecordBytes
         }))
-    const records =
-      catalog === "off"
-        ? undefined
-        : Catalog.recordsOf(yield* on(shared.connection)(ImageCatalog.make({ ttl: Duration.seconds(catalog.ttl) })))
-    return { origin, records }
+    if (catalog === "off" && old === undefined) return { origin, records: undefined }
+    const ttl = catalog === "off" ? undefined : Duration.seconds(catalog.ttl)
+    const kept = Catalog.recordsOf(yield* on(shared.connection)(ImageCatalog.make({ ttl })))
+    return { origin, records: catalog === "off" ? Catalog.removalsOf(kept) : kept }
   })
 
 const on = (connection: RedisConnection.Connection) =>
