@@ -254,6 +254,37 @@ it.layer(servers, { excludeTestServices: true, timeout: "120 seconds" })("exampl
     })
   )
 
+  it.effect("a preset of a file says whether it is redirected to the bucket that has its variants", () =>
+    Effect.gen(function* () {
+      const { environment } = yield* bucket
+      const place = { type: "s3", bucket: "${BUCKET}", endpoint: "${S3_ENDPOINT}" }
+      const path = join(yield* temporaryDirectory, "terrace.json")
+      const deployment = {
+        server: { port: "${PORT}" },
+        tiers: {
+          memory: { type: "memory" },
+          masters: { ...place, prefix: "masters/" },
+          variants: { ...place, prefix: "variants/" }
+        },
+        chains: { masters: { caches: ["memory"], store: "masters" }, variants: { caches: ["memory", "variants"] } },
+        delivery: { above: 0 },
+        presets: { wide: { width: 200, delivery: "redirect" } }
+      }
+      yield* Effect.promise(() => writeFile(path, JSON.stringify(deployment)))
+      const server = yield* startConfigured(path, environment)
+      assert.strictEqual(yield* client(server).put("bottle", yield* picture), 201)
+      const get = (query: string) => Effect.provideService(send(`/images/bottle${query}`), Server, server)
+
+      const statusOf = (query: string) => Effect.map(get(query), ({ status }) => status)
+      yield* eventually(statusOf("?preset=wide"), 302)
+      const location = (yield* get("?preset=wide")).headers.get("location") ?? ""
+      assert.isTrue(location.startsWith(`${environment.S3_ENDPOINT}/${environment.BUCKET}/variants/bottle/`), location)
+      const redirected = yield* Effect.promise(() => fetch(location))
+      assert.strictEqual(redirected.headers.get("content-type"), "image/webp")
+      assert.deepStrictEqual([yield* statusOf("?preset=thumb"), yield* statusOf("")], [200, 200])
+    })
+  )
+
   it.effect("a bucket that is not there stops the start in one line, which never shows the key", () =>
     Effect.gen(function* () {
       const { url } = yield* RedisServer.RedisServer
