@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
 
 const project = (name: string, directory: string, setup: { readonly globalSetup?: string } = {}) => ({
@@ -8,12 +9,16 @@ const project = (name: string, directory: string, setup: { readonly globalSetup?
 /** For projects whose tests start containers: makes sure that they can, and that none is left. */
 const containers = { globalSetup: "./scripts/containers/global-setup.ts" }
 
+/** Most files wait for containers and processes most of the time, so two cores take two; memory for containers bounds the rest. */
+const maxWorkers = Math.min(4, Math.max(2, availableParallelism() - 1))
+
 export default defineConfig({
   ssr: { resolve: { conditions: ["@terrace/source", "node", "import", "default"] } },
   resolve: { conditions: ["@terrace/source", "node", "import", "default"] },
   test: {
     reporters: ["default", "./scripts/summary-reporter.ts"],
     testTimeout: 60_000,
+    maxWorkers,
     projects: [
       project("config", "packages/config"),
       project("core", "packages/core"),
