@@ -213,6 +213,9 @@ const conditionOf = (write: Write, history: History, writes: ReadonlyArray<Write
     .toSorted((one, two) => one.ended - two.ended)
     .at(-1)
   if (last?.expiresAt !== undefined) return []
+  // Of two that overlap, the one that was answered last need not be the last one to have reached the store.
+  if (last !== undefined && others.some((other) => other.began !== last.began && (other.ended ?? 0) > last.began))
+    return []
   const current = last?.kind === "put" ? last.generation : "absent"
   const holds =
     write.kind === "put" ? current === expected : current !== "absent" && expected !== "absent" && current <= expected
