@@ -15,7 +15,7 @@ import type { Delivery } from "./Delivery.ts"
 import * as Explanation from "./Explanation.ts"
 import * as ImageAttributes from "./ImageAttributes.ts"
 import { versionOf } from "./ImageKeys.ts"
-import type { ImageLibrary, Ingested, Precondition } from "./ImageLibrary.ts"
+import type { ImageLibrary } from "./ImageLibrary.ts"
 import * as ImageResponse from "./ImageResponse.ts"
 import * as ImageUrl from "./ImageUrl.ts"
 import * as Presigned from "./Presigned.ts"
@@ -24,6 +24,7 @@ import * as Redirects from "./Redirects.ts"
 import * as RequestBody from "./RequestBody.ts"
 import type { Handle, Respond } from "./Routes.ts"
 import * as Upload from "./Upload.ts"
+import type { Ingested, Precondition } from "./Writes.ts"
 
 export interface Options {
   /** Seconds for `Cache-Control: max-age`. */
