@@ -35,6 +35,15 @@ describe("documents", () => {
     )
   }
 
+  it.live("AGENTS.md says once where something is", () =>
+    Effect.gen(function* () {
+      const [, where = ""] = /## Where things are\n([^]*?)\n## /.exec(yield* document("AGENTS.md")) ?? []
+      const subjects = Array.from(where.matchAll(/^- `([^`]+)`/gm), ([, path]) => path)
+      assert.isAbove(subjects.length, 5)
+      assert.deepStrictEqual(subjects, [...new Set(subjects)])
+    })
+  )
+
   it.live("AGENTS.md names only paths that exist", () =>
     Effect.gen(function* () {
       const paths = (yield* document("AGENTS.md")).matchAll(/`((?:packages|services|docs|scripts)\/[A-Za-z0-9./_-]+)`/g)
