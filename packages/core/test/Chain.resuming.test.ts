@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { TestClock } from "effect/testing"
 import * as Blob from "../src/Blob.ts"
+import * as Key from "../src/Key.ts"
 import * as Origin from "../src/Origin.ts"
 import { draft, key, outcomes, text } from "./support/chains.ts"
 import { generationIn, once, setup, stored, unavailable } from "./support/origins.ts"
@@ -58,6 +59,29 @@ describe("what an origin has given, and still has", () => {
 
       assert.strictEqual(text(yield* chain.get(key)), "made of another")
       assert.isFalse(source.contents.has(key.text))
+    })
+  )
+
+  it.effect("is asked about for a hundred keys at a time, and for others when they are found again", () =>
+    Effect.gen(function* () {
+      const keys = Array.from({ length: 101 }, (_, index) => Key.makeUnsafe(`image-${index}`, "master"))
+      const { chain, memory, source, store } = yield* setup(
+        Object.fromEntries(keys.map(({ text }) => [text, "base64"]))
+      )
+      const header = { contentType: "text/plain", generation: Origin.generation, createdAt: 86_400_000 }
+      for (const each of keys) {
+        yield* store.tier.put(Blob.make(each, Buffer.from("made of base64"), header))
+        yield* chain.get(each)
+      }
+      yield* later
+      yield* chain.idle
+      assert.strictEqual(source.calls.read, 100)
+
+      yield* memory.tier.remove(keys[100] ?? key, Number.MAX_SAFE_INTEGER)
+      yield* chain.get(keys[100] ?? key)
+      yield* chain.idle
+
+      assert.strictEqual(source.contents.size, 0)
     })
   )
 
