@@ -102,7 +102,7 @@ describe("documents", () => {
         "npm ci && npm start",
         "npm ci && npm test",
         "TERRACE_REDIS_URL=redis://127.0.0.1:6379 npm start",
-        "AWS_ACCESS_KEY_ID=key AWS_SECRET_ACCESS_KEY=secret TERRACE_S3_BUCKET=my-images TERRACE_REDIS_URL=redis://127.0.0.1:6379 npm start",
+        "AWS_ACCESS_KEY_ID=key AWS_SECRET_ACCESS_KEY=secret TERRACE_S3_BUCKET=my-images TERRACE_S3_REGION=eu-central-1 TERRACE_REDIS_URL=redis://127.0.0.1:6379 npm start",
         // As the test of `docker-compose.test.yml` does it.
         [
           "npm ci && npm run build",
@@ -110,7 +110,7 @@ describe("documents", () => {
           "docker compose -f docker-compose.test.yml port node-1 8080",
           "docker compose -f docker-compose.test.yml down --volumes"
         ].join("\n"),
-        "TERRACE_S3_BUCKET=my-images TERRACE_DELIVERY=redirect npm start",
+        "TERRACE_S3_BUCKET=my-images TERRACE_S3_REGION=eu-central-1 TERRACE_DELIVERY=redirect npm start",
         "npm start -- --config packages/config/examples/embedded.yaml"
       ])
     })
