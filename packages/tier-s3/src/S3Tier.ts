@@ -4,7 +4,6 @@
  * One object per blob: the payload is the object, the header is its metadata, so any S3 client opens the image. Newer wins
  * among all writers of the bucket, by the conditions of S3's writes; nothing is indexed or kept beside the objects.
  */
-import type { S3Client } from "@aws-sdk/client-s3"
 import type * as Key from "@terrace/core/Key"
 import * as Tier from "@terrace/core/Tier"
 import type { Operation, TierError } from "@terrace/core/TierError"
@@ -71,8 +70,7 @@ export const make = (options: Options): Effect.Effect<S3, StartError, Scope.Scop
     const connection: Connection = { client, settings, calls: Gate.make(concurrency, maxWaiting) }
     const conditions = Conditions.make(connection)
     yield* Start.check(connection, conditions)
-    const signer: S3Client =
-      settings.publicEndpoint === undefined ? client : yield* Client.make(settings, settings.publicEndpoint)
+    const signer = yield* Client.signing(client, settings)
 
     const scope = yield* Effect.scope
     const bucket: Bucket = {

@@ -22,6 +22,23 @@ export const make = (settings: Settings, endpoint: string | undefined): Effect.E
     (client) => Effect.sync(() => client.destroy())
   )
 
+/**
+ * A client that only signs, for the address under which clients reach the server. With the checksums of requests on, the SDK
+ * puts that of an empty body into URLs.
+ */
+export const signing = (client: S3Client, settings: Settings): Effect.Effect<S3Client, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(
+      () =>
+        new S3Client({
+          ...configOf(settings, settings.publicEndpoint ?? settings.endpoint),
+          credentials: client.config.credentials,
+          requestChecksumCalculation: "WHEN_REQUIRED"
+        })
+    ),
+    (signer) => Effect.sync(() => signer.destroy())
+  )
+
 const configOf = (settings: Settings, endpoint: string | undefined): S3ClientConfig => {
   const { connectMillis, credentials, forcePathStyle, region } = settings
   // How many there are at once, the gates say.
