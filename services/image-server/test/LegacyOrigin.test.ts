@@ -314,6 +314,28 @@ describe("an old record that Redis did not compact when it was asked", () => {
       assert.isTrue(original._tag === "Found" && image.equals(yield* Body.toBytes(original.blob.body)))
     })
   )
+
+  it.effect("and that was rewritten is held until its master is made, and no longer", () =>
+    Effect.gen(function* () {
+      const { origin, texts } = yield* failing
+      yield* TestClock.adjust("1 minute")
+      const key = ImageKeys.master("bottle")
+      texts.set("bottle", recordOf(Buffer.from("bytes")))
+      yield* Effect.gen(function* () {
+        const sighting = yield* origin.read(key)
+        if (sighting._tag !== "Holding" || sighting.release === undefined) return assert.fail(sighting._tag)
+        const { attributes, ...draft } = yield* sighting.make
+        const header = { ...draft, generation: 1, createdAt: 0, attributes: attributes ?? {} }
+        texts.set("bottle", recordOf(Buffer.from("other bytes")))
+
+        const released = yield* sighting.release(Header.describe(key, Buffer.from("a master"), header))
+
+        if (released._tag !== "Changed") return assert.fail(released._tag)
+        yield* released.holding.make
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(released.holding.make)), "the image is not held any more")
+      }).pipe(Effect.scoped)
+    })
+  )
 })
 
 describe("old records", () => {
