@@ -157,6 +157,7 @@ layer(RedisServer.layer(), { excludeTestServices: true, timeout: 120_000 })("old
         assert.deepStrictEqual([...new Set(statuses)], [200])
         assert.deepStrictEqual(yield* calls(node, "getrange"), [1])
         yield* eventually("compacted", isCompacted(node, "hero"))
+        assert.isTrue(node.server.log.some((line) => /message="cache miss, made" tier=legacy id=hero/.test(line)))
       })
     )
   )

@@ -42,6 +42,9 @@ export interface Trail {
 export const answeredBy = (trail: Trail): string | undefined =>
   trail.steps.findLast((step) => step.outcome._tag === "Hit" || step.outcome._tag === "Made")?.tier
 
+/** Whether the answer was made for it, by a producer or of what an origin has. */
+export const isMade = (trail: Trail): boolean => trail.steps.some((step) => step.outcome._tag === "Made")
+
 /** Whether some tier could not say whether it has the blob. */
 export const isInconclusive = (trail: Trail): boolean =>
   trail.steps.some((step) => step.outcome._tag === "Skipped" || step.outcome._tag === "Failed")

@@ -28,6 +28,11 @@ describe("Trail", () => {
     assert.strictEqual(Trail.answeredBy(trail(hit, outdated, hit)), "tier2")
   })
 
+  it("isMade - holds if a producer or an origin gave the answer", () => {
+    assert.isTrue(Trail.isMade(trail(miss, { _tag: "Made" })))
+    assert.isFalse(Trail.isMade(trail(miss, hit)))
+  })
+
   it("isInconclusive - holds if a tier could not say, whatever the others said", () => {
     assert.isTrue(Trail.isInconclusive(trail(miss, skipped)))
     assert.isTrue(Trail.isInconclusive(trail(failed, hit)))

@@ -322,6 +322,6 @@ const logAnswer = (id: string, trail: Trail.Trail): Effect.Effect<void> => {
   const fields = { tier, id }
   if (Trail.isUnconfirmed(trail))
     return Effect.annotateLogs(Effect.logInfo("answer not confirmed by the store"), fields)
-  const message = tier === "producer" ? "cache miss, made" : "cache hit"
+  const message = Trail.isMade(trail) ? "cache miss, made" : "cache hit"
   return tier === "memory" ? Effect.logDebug(message, fields) : Effect.annotateLogs(Effect.logInfo(message), fields)
 }

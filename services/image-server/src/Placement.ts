@@ -46,7 +46,8 @@ export const locate = <O>(
     const isUnconfirmed = Trail.isUnconfirmed(trail)
     const placed = { _tag: "Found", master: header, isUnconfirmed } as const
     if (preset === undefined) {
-      const isStored = Effect.succeed(!isUnconfirmed && !isMade(trail))
+      // What was made is answered before it is written anywhere.
+      const isStored = Effect.succeed(!isUnconfirmed && !Trail.isMade(trail))
       return { ...placed, found: master, isIn: (tier) => (tier === store ? isStored : isIn(masters, master, tier)) }
     }
     // That a cache could not say is no reason to fail: a variant can be made.
@@ -62,9 +63,6 @@ export const locate = <O>(
       isIn: (tier) => (found === undefined || isUnconfirmed ? Effect.succeed(false) : isIn(variants, found, tier))
     }
   })
-
-/** What was made is answered before it is written anywhere. */
-const isMade = ({ steps }: Trail.Trail): boolean => steps.some(({ outcome }) => outcome._tag === "Made")
 
 /** Asks the tier, unless it is the one that has answered. */
 const isIn = (
