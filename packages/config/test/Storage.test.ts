@@ -1,5 +1,7 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
+import * as Blob from "@terrace/core/Blob"
+import * as Key from "@terrace/core/Key"
 import { Throttled, TierError, TimedOut } from "@terrace/core/TierError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -84,6 +86,45 @@ chains: { masters: { caches: [b], store: a }, variants: { caches: [b] } }
       assert.strictEqual(storage.variants.s3, storage.variants.caches[1]?.tier)
       assert.strictEqual(storage.masters.s3?.publicUrl(key), "https://cdn.example.com/a/bottle/master")
       assert.strictEqual(storage.variants.s3?.publicUrl(key), "https://b.example.com/b/bottle/master")
+    })
+  )
+
+  it.effect("has the bucket's name in the path where the server is not Amazon's, unless a file says otherwise", () =>
+    Effect.gen(function* () {
+      const key = Key.makeUnsafe("bottle", "master")
+      const urlWith = (more: string) =>
+        Effect.gen(function* () {
+          const text = inBuckets.replace("prefix: a/", `prefix: a/, publicEndpoint: "https://s3.example.com"${more}`)
+          const { storage } = yield* open(text)
+          const { s3 } = storage.masters
+          return s3 === undefined ? assert.fail("no bucket") : (yield* s3.presign(key)).url
+        })
+      assert.isTrue((yield* urlWith("")).startsWith("https://s3.example.com/images/a/bottle/master?"))
+      assert.isTrue(
+        (yield* urlWith(", forcePathStyle: off")).startsWith("https://images.s3.example.com/a/bottle/master?")
+      )
+    })
+  )
+
+  it.effect("reads masters whole that memory takes, up to 4 MiB; larger ones are streams", () =>
+    Effect.gen(function* () {
+      const kindOf = (memory: string, size: number) =>
+        Effect.gen(function* () {
+          const { storage } = yield* open(`
+tiers: { memory: { type: memory, maxBytes: ${memory} }, disk: { type: filesystem, durability: file+directory } }
+chains: { masters: { caches: [memory], store: disk }, variants: { caches: [memory] } }
+`)
+          const { tier } = storage.masters.store
+          const key = Key.makeUnsafe("bottle", "master")
+          yield* tier.put(
+            Blob.make(key, Buffer.alloc(size), { contentType: "image/webp", generation: 1, createdAt: 0 })
+          )
+          const read = yield* tier.get(key)
+          return read._tag === "Hit" ? read.blob.body._tag : read._tag
+        })
+      assert.strictEqual(yield* kindOf("256MiB", 3_000_000), "Inline")
+      assert.strictEqual(yield* kindOf("256MiB", 5_000_000), "Streamed")
+      assert.strictEqual(yield* kindOf("16MiB", 3_000_000), "Streamed")
     })
   )
 
