@@ -86,6 +86,8 @@ const absent: Sighted = { sighting: nothing, drop: Effect.void }
 const released: Release = { _tag: "Released" }
 const gone: Release = { _tag: "Gone" }
 
+const lost = "the old record went while redis did not answer, its image is kept"
+
 export const make = ({
   budget,
   engine,
@@ -120,6 +122,8 @@ export const make = ({
   const holding = (id: string, before: Fingerprint, image: Uint8Array, metadata: Metadata): Sighted => {
     let held: Uint8Array | undefined = image
     let takeBack: Effect.Effect<void> | undefined = originals === undefined ? Effect.void : undefined
+    /** Redis was out of reach since the record was read: one that is not there any more may have been lost, or have expired. */
+    let hasFailed = false
 
     /** Sees to it that the original is kept. Answers what takes it back; undefined: the record is another one, or gone. */
     const keep = Effect.fnUntraced(function* (chain: Chain, stored: Header) {
@@ -149,7 +153,10 @@ export const make = ({
       Effect.gen(function* () {
         if (originals !== undefined) takeBack ??= yield* keep(originals, stored)
         const after = LegacyRecord.compacted(metadata, ImageAttributes.factsOf(stored))
-        const outcome = takeBack === undefined ? "changed" : yield* records.compact(id, before, after)
+        const compacting = Effect.tapError(records.compact(id, before, after), () =>
+          Effect.sync(() => (hasFailed = true))
+        )
+        const outcome = takeBack === undefined ? "changed" : yield* compacting
         if (outcome === "compacted") return released
         const { drop, sighting: now } = outcome === "gone" ? absent : yield* sight(id)
         if (now._tag === "Holding") {
@@ -162,6 +169,8 @@ export const make = ({
         }
         // Without an image in it, it is what another node, or an upload, has left there.
         if (now._tag !== "Nothing") return released
+        // What is stored may be all that is left of the image.
+        if (hasFailed) return yield* Effect.as(Effect.logWarning(`${lost} id=${id}`), released)
         yield* takeBack ?? Effect.void
         return gone
       }).pipe(Effect.mapError(asTierError))
