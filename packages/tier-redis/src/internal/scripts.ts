@@ -47,7 +47,7 @@ if lifetime == 0 then
   if left >= 0 then redis.pcall('PERSIST', key) end
 else
   redis.pcall('HPEXPIRE', key, lifetime, 'FIELDS', 2, 'h:' .. name, 'p:' .. name)
-  local isAlone = left == -1 and redis.call('HLEN', key) == 2
+  local isAlone = left == -1 and redis.pcall('HLEN', key) == 2
   if left == -2 or isAlone or (left >= 0 and lifetime > left) then redis.pcall('PEXPIRE', key, lifetime) end
 end
 
