@@ -303,6 +303,29 @@ describe("an origin", () => {
     )
   }
 
+  it.effect("that has changed lets go of its new content also if the store's answer to that was lost", () =>
+    Effect.gen(function* () {
+      const { chain, source, store } = yield* setup(once)
+      source.beforeMake = Effect.sync(() => {
+        // The second content is made while what was made of the first is stored.
+        if (source.calls.make === 2) store.lose("put", down, 1)
+        else source.contents.set(key.text, "another")
+      })
+      yield* chain.get(key)
+      yield* chain.idle
+      assert.strictEqual(yield* stored(store.tier), "made of another")
+      assert.isTrue(source.contents.has(key.text))
+
+      yield* TestClock.adjust("2 minutes")
+      yield* chain.idle
+
+      assert.isFalse(source.contents.has(key.text))
+      assert.isTrue(source.letGo.has(key.text))
+      assert.strictEqual(yield* stored(store.tier), "made of another")
+      assert.strictEqual(source.calls.make, 2)
+    })
+  )
+
   it.effect("that is owed too much at once is asked again for what is found later", () =>
     Effect.gen(function* () {
       const keys = Array.from({ length: 1_001 }, (_, index) => Key.makeUnsafe(`image-${index}`, "master"))

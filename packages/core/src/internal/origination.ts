@@ -14,6 +14,7 @@ import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { hash } from "node:crypto"
 import * as Body from "../Body.ts"
 import type { Chain } from "../Chain.ts"
 import { Conflict, type WriteError } from "../ChainError.ts"
@@ -56,6 +57,8 @@ interface Work<E> {
   left: number
   /** That was in the store before the origin was read, so whoever removes the key from both removes it. */
   wasThere: boolean
+  /** What may be stored in its place: the store has not answered. */
+  maybe?: { readonly holding: Holding<E>; readonly digest: string } | undefined
 }
 
 /** Times that the content of an origin may change while it is being taken over. */
@@ -124,12 +127,13 @@ export const make = <E>(
   /** Has the origin let go of what the store has. Called again after a failure, it goes on from where it has got to. */
   const release = (work: Work<E>): Effect.Effect<void, OriginError<E> | WriteError> =>
     Effect.suspend(() => {
-      const { holding, stored, wasThere } = work
-      const { release: letGo } = holding
-      if (letGo === undefined || store?.tier.capabilities.durable !== true) return Effect.void
+      if (work.holding.release === undefined || store?.tier.capabilities.durable !== true) return Effect.void
       return Effect.gen(function* () {
         // Replaced or removed meanwhile: what the origin has is no longer this chain's to judge.
-        if (!(yield* isStored(stored))) return
+        if (!(yield* isStored(work.stored)) && !(yield* hasLanded(work))) return
+        const { holding, stored, wasThere } = work
+        const { release: letGo } = holding
+        if (letGo === undefined) return
         const released = yield* member.call("remove", () => letGo(stored))
         switch (released._tag) {
           case "Released":
@@ -152,6 +156,17 @@ export const make = <E>(
       )
     })
 
+  /** Whether a put that the store has not answered has taken effect all the same: then that is what is stored. */
+  const hasLanded = Effect.fnUntraced(function* (work: Work<E>): Effect.fn.Return<boolean, TierError> {
+    const { maybe, stored } = work
+    if (maybe === undefined || store === undefined) return false
+    const there = yield* store.call("head", () => store.tier.head(stored.key))
+    if (there._tag !== "Hit" || there.header.digest !== maybe.digest || !(yield* isStored(there.header))) return false
+    Object.assign(work, { holding: maybe.holding, stored: there.header, left: work.left - 1, wasThere: false })
+    work.maybe = undefined
+    return true
+  })
+
   /** Stores what the origin has in the place of what is stored, unless it is the same. */
   const takeOver = Effect.fnUntraced(function* (
     work: Work<E>,
@@ -162,7 +177,15 @@ export const make = <E>(
     const digester = new Header.Digester()
     digester.update(draft.bytes)
     const isSame = digester.verifies(work.stored)
-    if (!isSame) work.stored = (yield* put(key, draft, { expected: generation })).header
+    if (!isSame) {
+      const storing = Effect.tapError(put(key, draft, { expected: generation }), (error) =>
+        Effect.sync(() => {
+          const isUnknown = error instanceof TierError && error.isUnknownOutcome
+          work.maybe = isUnknown ? { holding, digest: hash("sha256", draft.bytes, "hex") } : undefined
+        })
+      )
+      work.stored = (yield* storing).header
+    }
     work.holding = holding
     work.wasThere = isSame
     work.left -= 1
