@@ -9,22 +9,19 @@
 import * as RedisServer from "@terrace/testkit/RedisServer"
 import * as Effect from "effect/Effect"
 import { Redis } from "ioredis"
-import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { createInterface } from "node:readline"
-import { fileURLToPath } from "node:url"
 import sharp from "sharp"
 import { processor } from "./support/machine.ts"
+import { start } from "./support/server.ts"
 import { median, spread } from "./support/statistics.ts"
 
 const rounds = 31
 const warmUp = 5
 const quality = 85
 const effort = 4
-const main = fileURLToPath(new URL("../../services/image-server/dist/main.js", import.meta.url))
 
 /** A picture with slopes, edges and grain whose PNG takes some 3 MB. */
 const picture = (seed: number): Promise<Buffer> => {
@@ -43,21 +40,6 @@ const picture = (seed: number): Promise<Buffer> => {
   return sharp(pixels, { raw: { width, height, channels: 3 } })
     .png()
     .toBuffer()
-}
-
-const start = async (environment: Readonly<Record<string, string>>) => {
-  const child = spawn(process.execPath, [main], {
-    env: { ...process.env, ...environment },
-    stdio: ["ignore", "pipe", "inherit"]
-  })
-  const url = await new Promise<string>((resolve, reject) => {
-    createInterface(child.stdout).on("line", (line) => {
-      const address = /address=(\S+)/.exec(line)?.[1]
-      if (address !== undefined) resolve(address)
-    })
-    child.once("exit", (code) => reject(new Error(`exit code ${code}`)))
-  })
-  return { url, child }
 }
 
 const timed = async (work: () => Promise<number>): Promise<{ readonly millis: number; readonly bytes: number }> => {

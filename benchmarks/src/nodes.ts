@@ -10,41 +10,18 @@ import * as FaultProxy from "@terrace/testkit/FaultProxy"
 import * as RedisServer from "@terrace/testkit/RedisServer"
 import * as S3Server from "@terrace/testkit/S3Server"
 import * as Effect from "effect/Effect"
-import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { createInterface } from "node:readline"
-import { fileURLToPath } from "node:url"
 import sharp from "sharp"
 import { processor } from "./support/machine.ts"
+import { type Server, start } from "./support/server.ts"
 import { quantile, short } from "./support/statistics.ts"
 import { markdown } from "./support/table.ts"
 
 const images = 8
 const warmUp = 50
-const main = fileURLToPath(new URL("../../services/image-server/dist/main.js", import.meta.url))
-
-interface Node {
-  readonly url: string
-  readonly child: ChildProcess
-}
-
-const start = async (environment: Readonly<Record<string, string>>): Promise<Node> => {
-  const child = spawn(process.execPath, [main], {
-    env: { ...process.env, TERRACE_PORT: "0", ...environment },
-    stdio: ["ignore", "pipe", "inherit"]
-  })
-  const url = await new Promise<string>((resolve, reject) => {
-    createInterface(child.stdout).on("line", (line) => {
-      const address = /message=listening address=(\S+)/.exec(line)?.[1]
-      if (address !== undefined) resolve(address)
-    })
-    child.once("exit", (code) => reject(new Error(`exit code ${code}`)))
-  })
-  return { url, child }
-}
 
 const picture = (step: number): Promise<Buffer> =>
   sharp({ create: { width: 40 + step, height: 60, channels: 3, background: { r: step * 20, g: 80, b: 120 } } })
@@ -52,14 +29,14 @@ const picture = (step: number): Promise<Buffer> =>
     .toBuffer()
 
 /** What a node answers: the ETag, or the status of an error. */
-const stateOf = async (node: Node, id: string): Promise<string> => {
+const stateOf = async (node: Server, id: string): Promise<string> => {
   const response = await fetch(`${node.url}/images/${id}`)
   await response.arrayBuffer()
   return response.headers.get("etag") ?? String(response.status)
 }
 
 /** Writes on one node, and milliseconds from each answer until the other serves the new state. */
-const delays = async (writer: Node, reader: Node, name: string, writes: number): Promise<ReadonlyArray<number>> => {
+const delays = async (writer: Server, reader: Server, name: string, writes: number): Promise<ReadonlyArray<number>> => {
   const pictures = await Promise.all(Array.from({ length: 4 }, (_, step) => picture(step)))
   const measured: Array<number> = []
   for (let write = -warmUp; write < writes; write++) {

@@ -10,16 +10,14 @@
 import * as FaultProxy from "@terrace/testkit/FaultProxy"
 import * as S3Server from "@terrace/testkit/S3Server"
 import * as Effect from "effect/Effect"
-import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { mkdtemp, rm } from "node:fs/promises"
 import { Agent, request } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { createInterface } from "node:readline"
-import { fileURLToPath } from "node:url"
 import sharp from "sharp"
 import { processor } from "./support/machine.ts"
+import { start } from "./support/server.ts"
 import { median, short, spread } from "./support/statistics.ts"
 
 const rounds = 5
@@ -28,22 +26,6 @@ const phaseMillis = 5_000
 const others = 8
 const kinds = ["alone", "well", "slow"] as const
 type Kind = (typeof kinds)[number]
-const main = fileURLToPath(new URL("../../services/image-server/dist/main.js", import.meta.url))
-
-const start = async (environment: Readonly<Record<string, string>>) => {
-  const child = spawn(process.execPath, [main], {
-    env: { ...process.env, ...environment },
-    stdio: ["ignore", "pipe", "inherit"]
-  })
-  const url = await new Promise<string>((resolve, reject) => {
-    createInterface(child.stdout).on("line", (line) => {
-      const address = /address=(\S+)/.exec(line)?.[1]
-      if (address !== undefined) resolve(address)
-    })
-    child.once("exit", (code) => reject(new Error(`exit code ${code}`)))
-  })
-  return { url, child }
-}
 
 /** By node:http on one connection: `fetch` takes longer than what is measured. */
 const get = (agent: Agent, url: string): Promise<number> =>

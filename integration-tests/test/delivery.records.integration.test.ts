@@ -1,45 +1,16 @@
 import { assert, layer } from "@effect/vitest"
-import * as FaultProxy from "@terrace/testkit/FaultProxy"
 import * as RedisServer from "@terrace/testkit/RedisServer"
 import * as S3Server from "@terrace/testkit/S3Server"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
-import { Redis } from "ioredis"
-import { join } from "node:path"
 import { environmentOf, follow, makeBucket, redirecting } from "./support/Bucket.ts"
-import { bytesOf, jsonOf, problemOf, put, send, Server } from "./support/Http.ts"
+import { bytesOf, jsonOf, problemOf, put, send } from "./support/Http.ts"
 import { png } from "./support/images.ts"
 import * as OldRecords from "./support/OldRecords.ts"
-import { type Environment, startOn, temporaryDirectory } from "./support/TestServer.ts"
-
-interface Node {
-  /** A client that goes past the proxy. */
-  readonly redis: Redis
-  /** Between the server and Redis. */
-  readonly proxy: FaultProxy.FaultProxy
-}
+import { type Node, withNode } from "./support/RedisNode.ts"
 
 const cdnUrl = "https://cdn.example.com/hero.webp?size=full"
-
-/** A server beside a real Redis, its images on the disk unless the settings say otherwise. */
-const withRedis = <E>(
-  use: (node: Node) => Effect.Effect<unknown, E, Server | Scope.Scope>,
-  settings: Environment = {}
-) =>
-  Effect.gen(function* () {
-    const { port, url } = yield* RedisServer.RedisServer
-    const redis = yield* Effect.acquireRelease(
-      Effect.sync(() => new Redis(url)),
-      (client) => Effect.sync(() => client.disconnect())
-    )
-    yield* Effect.promise(() => redis.pipeline().flushall().config("RESETSTAT").exec())
-    const proxy = yield* FaultProxy.make({ port })
-    const environment = { TERRACE_REDIS_URL: `redis://${proxy.host}:${proxy.port}`, ...settings }
-    const server = yield* startOn(join(yield* temporaryDirectory, "data"), environment)
-    yield* Effect.provideService(use({ redis, proxy }), Server, server)
-  })
 
 const write = ({ redis }: Node, id: string, fields: Readonly<Record<string, unknown>>) =>
   Effect.promise(() => OldRecords.write(redis, id, JSON.stringify(fields)))
@@ -66,7 +37,7 @@ const upload = (id: string, image: Buffer, fields: Readonly<Record<string, strin
 
 layer(RedisServer.layer(), { excludeTestServices: true, timeout: 120_000 })("cdn_url", (it) => {
   it.effect("of a record whose image no tier has is where clients are sent, by GET and HEAD", () =>
-    withRedis((node) =>
+    withNode((node) =>
       Effect.gen(function* () {
         yield* write(node, "hero", { title: "Hero", cached: true, cdn_url: cdnUrl })
 
@@ -84,7 +55,7 @@ layer(RedisServer.layer(), { excludeTestServices: true, timeout: 120_000 })("cdn
   )
 
   it.effect("that is no URL for everybody's eyes leads nowhere", () =>
-    withRedis((node) =>
+    withNode((node) =>
       Effect.gen(function* () {
         const bad: ReadonlyArray<unknown> = [
           "javascript:alert(1)",
@@ -114,7 +85,7 @@ layer(RedisServer.layer(), { excludeTestServices: true, timeout: 120_000 })("cdn
   )
 
   it.effect("is not looked for while Redis is down: 503, never 404", () =>
-    withRedis((node) =>
+    withNode((node) =>
       Effect.gen(function* () {
         yield* write(node, "hero", { cached: true, cdn_url: cdnUrl })
         assert.strictEqual((yield* send("/images/hero")).status, 302)
@@ -127,7 +98,7 @@ layer(RedisServer.layer(), { excludeTestServices: true, timeout: 120_000 })("cdn
   )
 
   it.effect("of a stored image is followed where delivery redirects, from the image alone: Redis is not asked", () =>
-    withRedis(
+    withNode(
       (node) =>
         Effect.gen(function* () {
           assert.strictEqual((yield* upload("hero", yield* large, { cdn_url: cdnUrl })).status, 201)
@@ -152,7 +123,7 @@ layer(RedisServer.layer(), { excludeTestServices: true, timeout: 120_000 })("cdn
   )
 
   it.effect("of a stored image changes nothing where delivery does not redirect", () =>
-    withRedis((node) =>
+    withNode((node) =>
       Effect.gen(function* () {
         yield* upload("hero", yield* large, { cdn_url: cdnUrl })
         const before = yield* calls(node)
@@ -163,7 +134,7 @@ layer(RedisServer.layer(), { excludeTestServices: true, timeout: 120_000 })("cdn
   )
 
   it.effect("of an old record with its image in it is followed once the image is made of it", () =>
-    withRedis(
+    withNode(
       (node) =>
         Effect.gen(function* () {
           const image = yield* large
@@ -185,7 +156,7 @@ layer(Layer.merge(RedisServer.layer(), S3Server.layer()), { excludeTestServices:
   (it) => {
     it.effect("is answered with its bytes while it is converted, and by a redirect once the bucket has it", () =>
       Effect.flatMap(makeBucket, (place) =>
-        withRedis(
+        withNode(
           (node) =>
             Effect.gen(function* () {
               const image = yield* large
@@ -210,7 +181,7 @@ layer(Layer.merge(RedisServer.layer(), S3Server.layer()), { excludeTestServices:
 
     it.effect("is not handed out by URL before it is stored", () =>
       Effect.flatMap(makeBucket, (place) =>
-        withRedis(
+        withNode(
           (node) =>
             Effect.gen(function* () {
               const image = yield* large

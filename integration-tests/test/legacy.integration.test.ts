@@ -1,43 +1,13 @@
 import { assert, layer } from "@effect/vitest"
-import * as FaultProxy from "@terrace/testkit/FaultProxy"
 import * as RedisServer from "@terrace/testkit/RedisServer"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import type * as Scope from "effect/Scope"
-import { Redis } from "ioredis"
-import { join } from "node:path"
 import { eventually } from "./support/eventually.ts"
 import { bytesOf, jsonOf, problemOf, put, send, Server } from "./support/Http.ts"
 import { png } from "./support/images.ts"
 import * as OldRecords from "./support/OldRecords.ts"
-import { type Environment, spawnServer, startOn, temporaryDirectory } from "./support/TestServer.ts"
-
-interface Node {
-  /** A client that goes past the proxy, to see and to change what is there. */
-  readonly redis: Redis
-  /** Between the server and Redis. */
-  readonly proxy: FaultProxy.FaultProxy
-  readonly server: Server["Service"]
-  readonly environment: Environment
-}
-
-/** A server beside a real Redis. */
-const withNode = <E>(
-  use: (node: Node) => Effect.Effect<unknown, E, Server | RedisServer.RedisServer | Scope.Scope>,
-  settings: Environment = {}
-) =>
-  Effect.gen(function* () {
-    const { port, url } = yield* RedisServer.RedisServer
-    const redis = yield* Effect.acquireRelease(
-      Effect.sync(() => new Redis(url)),
-      (client) => Effect.sync(() => client.disconnect())
-    )
-    yield* Effect.promise(() => redis.pipeline().flushall().config("RESETSTAT").exec())
-    const proxy = yield* FaultProxy.make({ port })
-    const environment = { TERRACE_REDIS_URL: `redis://${proxy.host}:${proxy.port}`, ...settings }
-    const server = yield* startOn(join(yield* temporaryDirectory, "data"), environment)
-    yield* Effect.provideService(use({ redis, proxy, server, environment }), Server, server)
-  })
+import { type Node, withNode } from "./support/RedisNode.ts"
+import { spawnServer, startOn } from "./support/TestServer.ts"
 
 const get = (path: string) =>
   Effect.flatMap(send(`/images/${path}`), (response) =>

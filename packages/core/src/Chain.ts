@@ -7,7 +7,6 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type * as Blob from "./Blob.ts"
@@ -24,6 +23,7 @@ import * as Origination from "./internal/origination.ts"
 import * as Reads from "./internal/reads.ts"
 import * as Scan from "./internal/scan.ts"
 import * as State from "./internal/state.ts"
+import * as Status from "./internal/status.ts"
 import * as Superseding from "./internal/superseding.ts"
 import * as Writes from "./internal/writes.ts"
 import type * as Key from "./Key.ts"
@@ -314,46 +314,10 @@ export function make<E, O>(
       getOrMake,
       ...writes,
       scan: (scanOptions) => Scan.scan(state, scanOptions),
-      status: Effect.suspend(() =>
-        Effect.map(
-          Effect.forEach(state.members, (member) => statusOf(member, state.activities.closed)),
-          (tiers) => (state.origin === undefined ? tiers : [...tiers, originStatusOf(state.origin)])
-        )
-      ),
+      status: Status.status(state),
       explain: (key) => Explain.explain(state, key, options.origin),
       idle: state.activities.idle
     }
     return chain
   })
 }
-
-/** Operators ask when a tier is unwell: what it does not say soon must not keep the rest from them. */
-const usageWithin: Duration.Input = "5 seconds"
-
-const statusOf = (member: Member.Member, isClosed: boolean): Effect.Effect<TierStatus> =>
-  Effect.map(isClosed ? Effect.succeedNone : usageOf(member), (usage) => ({
-    tier: member.tier.name,
-    role: member.role,
-    usage: Option.getOrUndefined(usage),
-    breaker: member.breaker(),
-    counters: countersOf(member)
-  }))
-
-const usageOf = (member: Member.Member): Effect.Effect<Option.Option<Tier.Usage>> =>
-  Effect.map(
-    Effect.timeoutOption(Effect.option(member.call("usage", () => member.tier.usage)), usageWithin),
-    Option.flatten
-  )
-
-const originStatusOf = (origin: Member.OriginMember): TierStatus => ({
-  tier: origin.name,
-  role: "origin",
-  usage: undefined,
-  breaker: origin.breaker(),
-  counters: countersOf(origin)
-})
-
-const countersOf = ({ counters }: Pick<Member.OriginMember, "counters">): Member.Counters => ({
-  ...counters,
-  declined: { ...counters.declined }
-})

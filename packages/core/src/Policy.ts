@@ -45,9 +45,9 @@ export const reads: ReadonlySet<Operation> = new Set(["get", "head", "open"] as 
 
 /** Time that one call of an operation may take. */
 export const deadlineOf = (policy: Policy): ((operation: Operation) => Duration.Duration) => {
-  const any = Duration.fromInputUnsafe(policy.deadline ?? defaultDeadline)
-  const ofRead = policy.readDeadline === undefined ? any : Duration.fromInputUnsafe(policy.readDeadline)
-  return (operation) => (reads.has(operation) ? ofRead : any)
+  const ofOthers = Duration.fromInputUnsafe(policy.deadline ?? defaultDeadline)
+  const ofRead = policy.readDeadline === undefined ? ofOthers : Duration.fromInputUnsafe(policy.readDeadline)
+  return (operation) => (reads.has(operation) ? ofRead : ofOthers)
 }
 
 /** Applies a policy to a call; see `guard`. Once `isWanted` (default: always) says no, a call that fails is its last try. */
